@@ -1,0 +1,1 @@
+"""Federated generalized linear mixed models in one round of communication."""
