@@ -1,0 +1,248 @@
+"""``study.toml`` and its bytes: the only place where a study is read or written."""
+
+import json
+import math
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.expression import parse_expression
+from fedglmm_flower.study.families import resolve_link, resolve_method
+from fedglmm_flower.study.study import FORMAT, Study
+
+MAX_BYTES = 4 * 1024 * 1024
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnTable(_Strict):
+    """``[columns.NAME]``."""
+
+    kind: Literal["continuous", "binary", "categorical"]
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+    bounds: tuple[Number | None, Number | None] | None = None
+    center: Number | None = None
+    scale: Number | None = None
+
+
+class AtomTable(_Strict):
+    """``[atoms."log(x)"]``."""
+
+    center: Number
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ReleaseTable(_Strict):
+    """``[release]``."""
+
+    set: Literal["canonical"] = "canonical"
+    order: Annotated[int, Field(ge=1, le=6, strict=True)] = 4
+
+
+class StudyFile(_Strict):
+    """``study.toml`` as a whole."""
+
+    format: Literal[1]
+    name: str
+    formula: str
+    family: str
+    link: str | None = None
+    method: str | None = None
+    site_column: str = "site"
+    trials: str | None = None
+    offset: str | None = None
+    weights: str | None = None
+    release: ReleaseTable = ReleaseTable()
+    sites: tuple[str, ...]
+    columns: dict[str, ColumnTable]
+    atoms: dict[str, AtomTable] = {}
+
+
+def read_study(path: Path | str) -> Study:
+    """
+    Read ``study.toml``.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, no TOML, or no valid study.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"{path}: cannot be read ({error.strerror}); a study file is required; "
+            "make one with 'fedglmm study init'"
+        ) from None
+    except UnicodeDecodeError:
+        raise StudyError(
+            f"{path}: is no UTF-8 text; a study file is TOML; make one with "
+            "'fedglmm study init'"
+        ) from None
+    try:
+        return _study(tomllib.loads(text), str(path))
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(
+            f"{path}: is no valid TOML ({error}); a study file is TOML; correct it"
+        ) from None
+
+
+def parse_study(data: bytes) -> Study:
+    """
+    Read canonical bytes, as they travel.
+
+    Raises
+    ------
+    StudyError
+        If the bytes are not exactly the canonical ones of a valid study.
+    """
+    if len(data) > MAX_BYTES:
+        raise StudyError(
+            f"study: {len(data)} bytes; at most {MAX_BYTES} are accepted; ask the "
+            "coordinator for a smaller study"
+        )
+    try:
+        plain = json.loads(data)
+    except (ValueError, RecursionError):
+        raise StudyError(
+            "study: the bytes are no JSON; canonical bytes of a study are required; "
+            "both sides must run the same version"
+        ) from None
+    study = _study(plain, "study")
+    if study.canonical_bytes != data:
+        raise StudyError(
+            "study: the bytes are not in canonical form; both sides must run the same "
+            "version; update the older one"
+        )
+    return study
+
+
+def write_study(study: Study, path: Path | str) -> None:
+    """Write ``study.toml`` whole or not at all; reading it gives the same digest."""
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.part")
+    scratch.write_text(study_toml(study), encoding="utf-8")
+    os.replace(scratch, target)
+
+
+def study_toml(study: Study) -> str:
+    """``study.toml`` as text."""
+    plain = dict(study.plain)
+    columns, atoms = plain.pop("columns"), plain.pop("atoms")
+    release = plain.pop("release")
+    lines = ["# What is asked. All parties hold the same file; it contains no data."]
+    lines += [_line(k, v) for k, v in plain.items() if v is not None]
+    lines += ["", "[release]", *(_line(k, v) for k, v in release.items())]
+    for head, tables in (("columns", columns), ("atoms", atoms)):
+        for name, table in tables.items():
+            lines += ["", f"[{head}.{json.dumps(name, ensure_ascii=False)}]"]
+            for key, value in table.items():
+                if key == "bounds" and value is not None:
+                    infinite = (-math.inf, math.inf)
+                    value = [i if b is None else b  # noqa: PLW2901 - spelled for TOML
+                             for b, i in zip(value, infinite, strict=True)]
+                if value not in (None, ""):
+                    lines.append(_line(key, value))
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{key} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _study(plain: Any, where: str) -> Study:
+    if isinstance(plain, dict) and plain.get("format") != FORMAT:
+        raise StudyError(
+            f"{where}: format {plain.get('format')!r}; format {FORMAT} is required; "
+            "use a matching version of fedglmm-flower"
+        )
+    plain = _open_bounds(plain)
+    try:
+        file = StudyFile.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "study"
+        raise StudyError(
+            f"{where}: {at}: {first['msg']} ({error.error_count()} problem(s) in all); "
+            "correct the file"
+        ) from None
+    columns = tuple(_column(name, table) for name, table in file.columns.items())
+    link = resolve_link(file.family, file.link)
+    study = Study(
+        name=file.name,
+        formula=file.formula,
+        family=file.family,
+        link=link,
+        method=resolve_method(file.family, file.method),
+        site_column=file.site_column,
+        columns=tuple(sorted(columns, key=lambda c: c.name)),
+        sites=tuple(sorted(file.sites)),
+        release_set=file.release.set,
+        order=file.release.order,
+        trials=file.trials,
+        offset=file.offset,
+        weights=file.weights,
+        scales=tuple(
+            sorted(
+                (parse_expression(name).text, table.center, table.scale)
+                for name, table in file.atoms.items()
+            )
+        ),
+    )
+    study.model  # noqa: B018 - reading a study checks its formula
+    return study
+
+
+def _open_bounds(plain: Any) -> Any:
+    """TOML spells an open bound as inf; a study holds None."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("columns"), dict):
+        return plain
+    columns = {}
+    for name, table in plain["columns"].items():
+        bounds = table.get("bounds") if isinstance(table, dict) else None
+        if isinstance(bounds, list) and len(bounds) == 2:
+            low, high = bounds
+            bounds = [None if low == -math.inf else low,
+                      None if high == math.inf else high]
+            table = {**table, "bounds": bounds}  # noqa: PLW2901 - a changed copy
+        columns[name] = table
+    return {**plain, "columns": columns}
+
+
+def _column(name: str, table: ColumnTable) -> Column:
+    low, high = table.bounds or (None, None)
+    center, scale = 0.0, 1.0
+    if low is not None and high is not None and low < high:
+        # Bounds usually stand at about two standard deviations of the middle.
+        center, scale = (low + high) / 2, (high - low) / 4
+    if table.kind == "binary":
+        low, high, center, scale = 0.0, 1.0, 0.0, 1.0
+    return Column(
+        name=name,
+        kind=table.kind,
+        levels=table.levels,
+        unit=table.unit,
+        low=low,
+        high=high,
+        center=center if table.center is None else table.center,
+        scale=scale if table.scale is None else table.scale,
+    )
+
+

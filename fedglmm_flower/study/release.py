@@ -1,0 +1,166 @@
+"""Release sets: which sums a site sends, in canonical order.
+
+The log-likelihood of a GLMM with a canonical link sees the data through a few sums
+(design, section 3): those with the response are exact, and the cumulant function is
+integrated against the distribution of the model columns, which the moments up to
+order K describe.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial, products_by_degree
+
+Role = Literal["x", "y", "yy", "y_offset", "constant"]
+Measure = Literal["rows", "trials", "exposure"]
+
+MAX_ORDER = 6
+MAX_STATISTICS = 20_000
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """
+    One sum over the rows of a cluster.
+
+    Parameters
+    ----------
+    role : {"x", "y", "yy", "y_offset", "constant"}
+        Moment function alone, times the response, the squared response, response
+        times offset, or the response-only part of the log-likelihood.
+    measure : {"rows", "trials", "exposure"}
+        What weighs each row besides its prior weight.
+    monomial : tuple of int
+        The moment function; the constant one where the role has none.
+    degree : int
+        Number of model columns in the product; a release of order K holds the
+        statistics of degree at most K.
+    """
+
+    role: Role
+    measure: Measure
+    monomial: Monomial
+    degree: int
+
+
+def measure_of(model: Model) -> Measure:
+    """Measure against which the cumulant function is integrated."""
+    if model.family == "binomial" and model.trials is not None:
+        return "trials"
+    if model.family == "poisson" and model.offset is not None:
+        return "exposure"
+    return "rows"
+
+
+def moment_degrees(model: Model, order: int) -> dict[Monomial, int]:
+    """Moment functions with at most ``order`` model columns, by degree."""
+    columns = [column.polynomial for column in model.fixed]
+    for effect in model.random:
+        columns.extend(column.polynomial for column in effect.columns)
+    if model.offset_column is not None:
+        columns.append(model.offset_column.polynomial)
+    degrees = products_by_degree(columns, order, model.factors)
+    if len(degrees) > MAX_STATISTICS:
+        raise StudyError(
+            f"release set: {len(degrees)} moment functions at order {order}; at most "
+            f"{MAX_STATISTICS} are accepted; lower the order or leave out terms"
+        )
+    return degrees
+
+
+def effective_order(model: Model, order: int) -> int:
+    """Order of a release; the gaussian one is lossless at two and has no other."""
+    return 2 if model.family == "gaussian" else order
+
+
+def release_statistics(
+    model: Model, release_set: str, order: int
+) -> tuple[Statistic, ...]:
+    """
+    The sums of a release, in canonical order.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    release_set : {"canonical"}
+        Name of the set.
+    order : int
+        Highest order K of the moments, 1 to 6.
+
+    Returns
+    -------
+    tuple of Statistic
+        Sorted by role, measure, degree and monomial.  The sets of K are nested: a
+        lower order is a selection by ``degree``.
+
+    Raises
+    ------
+    StudyError
+        If the set is unknown or the order out of range.
+    """
+    if release_set != "canonical":
+        raise StudyError(
+            f"release set: {release_set!r} is not known; 'canonical' is supported; "
+            "change the study"
+        )
+    if not 1 <= order <= MAX_ORDER:
+        raise StudyError(
+            f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
+            "change the study"
+        )
+    return _canonical(_Key(model), effective_order(model, order))
+
+
+class _Key:
+    """Identity of a model for the cache; a model holds mappings and has no hash."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.model is other.model
+
+
+@lru_cache(maxsize=64)
+def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
+    model = key.model
+    measure = measure_of(model)
+    weighted = model.weights is not None
+    degrees = moment_degrees(model, order)
+    single = moment_degrees(model, 1)
+    found = [
+        Statistic("x", measure, m, d)
+        for m, d in degrees.items()
+        if any(m) or weighted or measure != "rows"
+    ]
+    if measure == "exposure":
+        found += [
+            Statistic("x", "rows", m, max(1, d))
+            for m, d in moment_degrees(model, 2).items()
+            if (any(m) or weighted) and d <= 2
+        ]
+    found += [Statistic("y", "rows", m, 1) for m in single]
+    if model.family == "gaussian":
+        found.append(Statistic("yy", "rows", model.constant, 1))
+    if measure == "exposure":
+        found.append(Statistic("y_offset", "rows", model.constant, 1))
+    if model.family == "poisson" or measure == "trials":
+        found.append(Statistic("constant", "rows", model.constant, 1))
+    return tuple(sorted(found, key=_canonical_order))
+
+
+def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial]:
+    roles = ("constant", "y", "y_offset", "yy", "x")
+    return (
+        roles.index(statistic.role),
+        statistic.measure,
+        statistic.degree,
+        tuple(-e for e in statistic.monomial),
+    )

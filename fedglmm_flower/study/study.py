@@ -1,0 +1,187 @@
+"""The study: the question that all parties agree on, with its digest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.canonical import canonical_bytes, digest
+from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
+from fedglmm_flower.study.formula import RandomPart
+from fedglmm_flower.study.model import Model, build_model
+from fedglmm_flower.study.release import MAX_ORDER, Statistic, release_statistics
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Study:
+    """
+    One question to a consortium, fixed before any site computes.
+
+    Parameters
+    ----------
+    name : str
+        Short name.
+    formula : str
+        lme4 syntax.
+    family, link, method : str
+        Model family, link, and the estimator that is planned.
+    site_column : str
+        Column that names the site, and the group of ``(1 | site)``.
+    columns : tuple of Column
+        Declared columns, in order.
+    sites : tuple of str
+        Expected sites, sorted.
+    release_set : str
+        Set of statistics.
+    order : int
+        Highest order K of the moments; a site's policy may lower it.
+    trials, offset, weights : str or None
+        Expressions of columns.
+    scales : mapping
+        Centre and scale of atoms that are no bare column.
+
+    Notes
+    -----
+    Leaves the coordinator in clear: a study holds no data.
+    """
+
+    name: str
+    formula: str
+    family: str
+    link: str
+    method: str
+    site_column: str
+    columns: tuple[Column, ...]
+    sites: tuple[str, ...]
+    release_set: str = "canonical"
+    order: int = 4
+    trials: str | None = None
+    offset: str | None = None
+    weights: str | None = None
+    scales: tuple[tuple[str, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        resolve_link(self.family, self.link)
+        resolve_method(self.family, self.method)
+        _distinct("column", [column.name for column in self.columns])
+        _distinct("site", list(self.sites))
+        if self.trials is not None and self.family != "binomial":
+            raise StudyError(
+                f"study: trials with family {self.family}; trials belong to the "
+                "binomial family; remove them or change the family"
+            )
+        if not 1 <= self.order <= MAX_ORDER:
+            raise StudyError(
+                f"study: order {self.order}; an order from 1 to {MAX_ORDER} is "
+                "required; change it"
+            )
+
+    @cached_property
+    def model(self) -> Model:
+        """The formula, reduced to atoms; checked for what a release supports."""
+        model = build_model(
+            self.formula,
+            self.columns,
+            family=self.family,
+            link=self.link,
+            trials=self.trials,
+            offset=self.offset,
+            weights=self.weights,
+            scales={name: (center, scale) for name, center, scale in self.scales},
+        )
+        if (self.family, self.link) not in RELEASED:
+            raise StudyError(
+                f"study: {self.family} with link {self.link} has no release set in "
+                "this version; gaussian, binomial with logit and poisson are "
+                "supported; fit it at one site with glmm.fit"
+            )
+        for part in model.formula.random:
+            _check_group(part, self.site_column)
+        return model
+
+    def statistics(self, order: int) -> tuple[Statistic, ...]:
+        """The sums of a release of this study at an order, in canonical order."""
+        return release_statistics(self.model, self.release_set, order)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Any]:
+        """The study as plain JSON values."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "formula": self.formula,
+            "family": self.family,
+            "link": self.link,
+            "method": self.method,
+            "site_column": self.site_column,
+            "trials": self.trials,
+            "offset": self.offset,
+            "weights": self.weights,
+            "release": {"set": self.release_set, "order": self.order},
+            "sites": list(self.sites),
+            "columns": {column.name: _plain(column) for column in self.columns},
+            "atoms": {
+                name: {"center": center, "scale": scale}
+                for name, center, scale in self.scales
+            },
+        }
+
+    @cached_property
+    def canonical_bytes(self) -> bytes:
+        """Canonical JSON; what travels, and what the digest is of."""
+        return canonical_bytes(self.plain)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the canonical bytes."""
+        return digest(self.canonical_bytes)
+
+
+def _plain(column: Column) -> dict[str, Any]:
+    if column.kind == "categorical":
+        return {"kind": column.kind, "unit": column.unit, "levels": list(column.levels)}
+    bounds = [column.low, column.high]
+    return {
+        "kind": column.kind,
+        "unit": column.unit,
+        "bounds": None if bounds == [None, None] else bounds,
+        "center": float(column.center),
+        "scale": float(column.scale),
+    }
+
+
+def _distinct(what: str, names: list[str]) -> None:
+    for name in names:
+        if not name.strip() or any(ord(c) < 32 for c in name) or len(name) > 200:
+            raise StudyError(
+                f"study: {what} name {name!r}; a name of 1 to 200 printable characters "
+                "is required; rename it"
+            )
+    if len(set(names)) != len(names):
+        raise StudyError(
+            f"study: a {what} is declared twice; every {what} may stand once; remove "
+            "the repetition"
+        )
+
+
+def _check_group(part: RandomPart, site_column: str) -> None:
+    if part.group in ((site_column,), ("site",)):
+        if part.terms.strip() != "1":
+            raise StudyError(
+                f"study: random slopes ({part.terms} | {part.name}) are not released "
+                "in this version; a random intercept (1 | site) is supported; fit "
+                "slopes at one site with glmm.fit"
+            )
+        return
+    if part.group[0] in (site_column, "site"):
+        found = f"clusters inside sites ({part.name})"
+    else:
+        found = f"the group {part.name!r}"
+    raise StudyError(
+        f"study: {found} in the formula; this version releases one summary for each "
+        f"{site_column!r}; use (1 | {site_column}), or lme4 where data may be pooled"
+    )
