@@ -1,0 +1,1 @@
+"""The exchange: the only room that imports Flower."""

@@ -1,0 +1,5 @@
+"""The ClientApp of a site."""
+
+from flwr.clientapp import ClientApp
+
+app = ClientApp()

@@ -1,0 +1,5 @@
+"""The ServerApp of the coordinator."""
+
+from flwr.serverapp import ServerApp
+
+app = ServerApp()
