@@ -1,0 +1,100 @@
+"""The last type of a summary at a site, and the only one that can be encoded.
+
+``Moments`` become ``Cleared`` at the disclosure gate and ``Released`` at the privacy
+mechanism.  :func:`fedglmm_flower.envelope.encode_release` accepts ``Released`` alone,
+so the type checker keeps the earlier stages at the site.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClusterRelease:
+    """
+    The statistics of one cluster of one site.
+
+    Leaves the site, inside a :class:`Released`.
+
+    Parameters
+    ----------
+    cluster : tuple of str
+        Path of the cluster inside the site: ``()`` is the site itself, ``("c1",)``
+        its cluster ``c1``.
+    n_rows : int or None
+        Rows behind the statistics; None where the mechanism hides the count.
+    values : tuple of float
+        The statistics, in the canonical order of the study's release set.
+    """
+
+    cluster: tuple[str, ...]
+    n_rows: int | None
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """
+    What the mechanism that produced the numbers cost; not who adds it up.
+
+    "No noise" is a mechanism too, of infinite epsilon, so silence is not an option.
+
+    Parameters
+    ----------
+    mechanism : str
+        Name of the mechanism, ``"none"`` for exact sums.
+    epsilon : float
+        Privacy loss; ``math.inf`` for ``"none"``.
+    delta : float
+        Probability allowance that goes with ``epsilon``.
+    relation : str
+        Neighbouring relation: ``"none"``, ``"zero_out"``, ``"add_remove"`` or
+        ``"replace_one"``.
+
+    Examples
+    --------
+    >>> import math
+    >>> Spent("none", math.inf, 0.0, "none")
+    Spent(mechanism='none', epsilon=inf, delta=0.0, relation='none')
+    """
+
+    mechanism: str
+    epsilon: float
+    delta: float
+    relation: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """
+    Everything one site says about its rows in answer to one study.
+
+    Leaves the site: each field does, sealed to the coordinator's key.
+
+    Parameters
+    ----------
+    site : str
+        Name of the site.
+    study_digest : str
+        SHA-256 of the study's canonical bytes, 64 lower-case hex digits.
+    release_set : str
+        Name of the release set, such as ``"canonical"``.
+    order : int
+        Largest number of model columns multiplied in one moment function.
+    n_missing : int or None
+        Rows dropped for a missing value; None where the mechanism hides it.
+    clusters : tuple of ClusterRelease
+        One entry a cluster, all with the same number of values.
+    spent : Spent
+        The mechanism and its privacy loss.
+    software : str
+        Name and version of the software that made the release.
+    """
+
+    site: str
+    study_digest: str
+    release_set: str
+    order: int
+    n_missing: int | None
+    clusters: tuple[ClusterRelease, ...]
+    spent: Spent
+    software: str
