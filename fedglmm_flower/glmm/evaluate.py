@@ -1,0 +1,285 @@
+"""Values of a model's atoms, response, trials, offset and weights on a table."""
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.table import FloatArray, TypedTable
+from fedglmm_flower.study.atoms import Atom
+from fedglmm_flower.study.expression import Expression
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+
+
+@dataclass(frozen=True)
+class AtomRows:
+    """
+    Complete rows of a table in terms of a model.
+
+    Parameters
+    ----------
+    values : array of shape (n, atoms)
+        Continuous atoms as ``(x - center) / scale``, factor atoms as level codes.
+    response, trials, offset, weights : arrays of shape (n,)
+        Ones, zeros and ones where the model has no trials, offset and weights.
+    kept : boolean array over the rows of the table
+        Rows that are complete and have positive weight.
+    n_missing : int
+        Rows dropped because a used column is missing.
+    """
+
+    values: FloatArray
+    response: FloatArray
+    trials: FloatArray
+    offset: FloatArray
+    weights: FloatArray
+    kept: npt.NDArray[np.bool_]
+    n_missing: int
+
+    def select(self, rows: npt.NDArray[np.bool_]) -> "AtomRows":
+        """The rows that a mask over the kept rows names."""
+        return replace(
+            self,
+            values=self.values[rows],
+            response=self.response[rows],
+            trials=self.trials[rows],
+            offset=self.offset[rows],
+            weights=self.weights[rows],
+        )
+
+
+def atom_rows(
+    model: Model, table: TypedTable, *, where: str = "table", whole_counts: bool = True
+) -> AtomRows:
+    """
+    Evaluate a model's parts on the complete rows of a table.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    table : TypedTable
+        Checked columns.
+    where : str
+        Name of the table in messages.
+    whole_counts : bool
+        Require counts to be whole numbers, as real data are.
+
+    Raises
+    ------
+    DataError
+        If an expression is not finite, or the response, trials or weights are outside
+        the family's range.
+    """
+    used = [table.columns[name] for name in model.used_columns]
+    complete = np.ones(table.n_rows, dtype=bool)
+    for column in used:
+        complete &= ~np.isnan(column)
+    rows = {name: table.columns[name][complete] for name in model.used_columns}
+    n = int(complete.sum())
+    weights = _optional(model.weights, rows, n, 1.0, where)
+    _require(weights >= 0, where, "weights", "a negative weight", "correct the cells")
+    positive = weights > 0
+    if not positive.all():
+        rows = {name: column[positive] for name, column in rows.items()}
+        weights = weights[positive]
+        n = len(weights)
+    kept = complete.copy()
+    kept[complete] = positive
+    values = np.empty((n, len(model.atoms)))
+    for at, atom in enumerate(model.atoms):
+        values[:, at] = _atom(atom, rows, where)
+    trials = _optional(model.trials, rows, n, 1.0, where)
+    out = AtomRows(
+        values=values,
+        response=_response(model, rows, where),
+        trials=trials,
+        offset=_optional(model.offset, rows, n, 0.0, where),
+        weights=weights,
+        kept=kept,
+        n_missing=int(table.n_rows - complete.sum()),
+    )
+    _check_range(model, out, where, whole_counts=whole_counts)
+    return out
+
+
+def evaluate_expression(
+    expression: Expression, columns: Mapping[str, FloatArray]
+) -> FloatArray:
+    """
+    Value of an expression on columns.
+
+    Only arithmetic and the known functions are walked; nothing is executed.
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(_walk(expression.tree, columns), dtype=np.float64)
+
+
+def evaluate_monomials(
+    values: FloatArray, monomials: Sequence[Monomial], factors: Sequence[bool]
+) -> FloatArray:
+    """
+    Moment functions on rows, one function a line.
+
+    Parameters
+    ----------
+    values : array of shape (n, atoms)
+        As in :class:`AtomRows`.
+    monomials : sequence of tuple of int
+        Functions; each one costs a single product when its divisors are there too.
+    factors : sequence of bool
+        Which atoms are factors.
+
+    Returns
+    -------
+    array of shape (functions, n)
+
+    Examples
+    --------
+    >>> x = np.array([[2.0, 1.0], [3.0, 0.0]])
+    >>> evaluate_monomials(x, [(0, 0), (2, 0), (1, 1)], [False, True])
+    array([[1., 1.],
+           [4., 9.],
+           [2., 0.]])
+    """
+    n, atoms = values.shape
+    out = np.empty((len(monomials), n))
+    done: dict[Monomial, npt.NDArray[np.float64]] = {(0,) * atoms: np.ones(n)}
+    columns = np.ascontiguousarray(values.T)
+    flags: dict[tuple[int, int], FloatArray] = {}
+
+    def value(monomial: Monomial) -> FloatArray:
+        known = done.get(monomial)
+        if known is not None:
+            return known
+        at = max(i for i, e in enumerate(monomial) if e)
+        e = monomial[at]
+        if factors[at]:
+            step = flags.setdefault((at, e), (columns[at] == e).astype(np.float64))
+        else:
+            step = columns[at]
+        left = 0 if factors[at] else e - 1
+        parent = (*monomial[:at], left, *monomial[at + 1 :])
+        result: FloatArray = value(parent) * step
+        done[monomial] = result
+        return result
+
+    for j, monomial in enumerate(monomials):
+        out[j] = value(monomial)
+        done[monomial] = out[j]
+    return out
+
+
+def _walk(tree: ast.expr, columns: Mapping[str, FloatArray]) -> Any:
+    match tree:
+        case ast.Name(id=name):
+            return columns[name]
+        case ast.Constant(value=int() | float() as number):
+            return np.float64(number)
+        case ast.BinOp(left=left, op=op, right=right):
+            function = _OPERATORS[type(op)]
+            return function(_walk(left, columns), _walk(right, columns))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_walk(operand, columns)
+        case ast.UnaryOp(operand=operand):
+            return _walk(operand, columns)
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            return getattr(np, name)(_walk(argument, columns))
+    raise AssertionError(ast.dump(tree))  # pragma: no cover - expressions are checked
+
+
+def _atom(atom: Atom, rows: Mapping[str, FloatArray], where: str) -> FloatArray:
+    if atom.is_factor:
+        return rows[atom.name]
+    assert atom.expression is not None  # noqa: S101 - a continuous atom has one
+    value = _finite(atom.expression, rows, where)
+    scaled: FloatArray = (value - atom.center) / atom.scale
+    return scaled
+
+
+def _finite(
+    expression: Expression, rows: Mapping[str, FloatArray], where: str
+) -> FloatArray:
+    n = len(next(iter(rows.values()))) if rows else 0
+    value = np.broadcast_to(evaluate_expression(expression, rows), (n,)).copy()
+    _require(
+        np.isfinite(value),
+        where,
+        expression.text,
+        "an infinite or undefined result",
+        "change the formula, or leave the cells empty",
+    )
+    return value
+
+
+def _optional(
+    expression: Expression | None,
+    rows: Mapping[str, FloatArray],
+    n: int,
+    default: float,
+    where: str,
+) -> FloatArray:
+    if expression is None:
+        return np.full(n, default)
+    return _finite(expression, rows, where)
+
+
+def _response(model: Model, rows: Mapping[str, FloatArray], where: str) -> FloatArray:
+    response = model.response
+    if response.column is not None:
+        return rows[response.column]
+    assert response.expression is not None  # noqa: S101 - one of the two is set
+    return _finite(response.expression, rows, where)
+
+
+def _check_range(
+    model: Model, rows: AtomRows, where: str, *, whole_counts: bool
+) -> None:
+    y, m, name = rows.response, rows.trials, f"response {model.response.name!r}"
+    family = model.family
+    whole = (y == np.floor(y)) | (not whole_counts)
+    if family == "binomial" and model.trials is None:
+        fault = "a value other than 0 and 1" if whole_counts else "a value not in 0..1"
+        cure = "give counts with --trials, or code the event as 1"
+        _require((y >= 0) & (y <= 1) & whole, where, name, fault, cure)
+    elif family == "binomial":
+        cure = "the response is the count of events; correct the cells"
+        _require(m >= 0, where, "trials", "a negative number of trials", cure)
+        _require(y >= 0, where, name, "a negative count", cure)
+        _require(y <= m, where, name, "more events than trials", cure)
+        _require(whole, where, name, "a count that is no whole number", cure)
+        if whole_counts:
+            fault = "a number of trials that is no whole number"
+            _require(m == np.floor(m), where, "trials", fault, cure)
+    elif family in ("poisson", "nbinom2"):
+        cure = "a count is required; correct the cells or change the family"
+        _require(y >= 0, where, name, "a negative count", cure)
+        _require(whole, where, name, "a count that is no whole number", cure)
+    elif family == "gamma":
+        cure = "a positive value is required; correct the cells or change the family"
+        _require(y > 0, where, name, "a value that is not positive", cure)
+
+
+def _require(
+    good: npt.NDArray[np.bool_], where: str, what: str, fault: str, cure: str
+) -> None:
+    bad = int((~good).sum())
+    if bad:
+        raise DataError(
+            f"{where}: {what}: {bad} row{'s' if bad > 1 else ''} with {fault}; the "
+            f"family and the formula need values in range; {cure}"
+        )

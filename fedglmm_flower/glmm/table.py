@@ -1,0 +1,201 @@
+"""A table as typed columns: numbers, level codes, and which cells are missing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fedglmm_flower.errors import DataError
+from fedglmm_flower.study.columns import Column
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TypedTable:
+    """
+    Columns of a table after every cell was checked against its declaration.
+
+    Parameters
+    ----------
+    columns : mapping
+        Name to values of shape (n,): numbers, or codes of levels; NaN is missing.
+    n_rows : int
+        Number of rows.
+    """
+
+    columns: Mapping[str, FloatArray]
+    n_rows: int
+
+
+def typed_table(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    where: str = "table",
+    first_row: int = 1,
+) -> TypedTable:
+    """
+    Check a table against declared columns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Text as read from a file, or native values.
+    columns : sequence of Column
+        The columns that are needed; all others are ignored.
+    where : str
+        Name of the table in messages.
+    first_row : int
+        Number of the first row in messages.
+
+    Raises
+    ------
+    DataError
+        If a column is absent, or a cell is text, infinite, out of bounds or of an
+        undeclared level.  No message holds the value of a cell.
+    """
+    require_columns(frame.columns, [column.name for column in columns], where)
+    values = {}
+    for column in columns:
+        at = f"{where}: column {column.name!r}"
+        series = frame[column.name]
+        if column.kind == "categorical":
+            values[column.name] = level_codes(series, column.levels, at, first_row)
+        else:
+            values[column.name] = _numbers(series, column, at, first_row)
+    return TypedTable(values, len(frame))
+
+
+def require_columns(found: Iterable[object], needed: Sequence[str], where: str) -> None:
+    """
+    Check that columns are there once each.
+
+    Raises
+    ------
+    DataError
+        If one is absent or stands twice.
+    """
+    names = [str(name) for name in found]
+    absent = [name for name in needed if name not in names]
+    if absent:
+        raise DataError(
+            f"{where}: column {', '.join(map(repr, absent))} is missing; found "
+            f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}; add the "
+            "column or correct its name"
+        )
+    for name in needed:
+        if names.count(name) > 1:
+            raise DataError(
+                f"{where}: column {name!r} stands {names.count(name)} times; every "
+                "column may stand once; rename or remove one"
+            )
+
+
+def parse_numbers(series: pd.Series) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """
+    Numbers of a column, and which cells are text that is no number.
+
+    Empty cells, ``NaN`` and None are missing.
+    """
+    if pd.api.types.is_bool_dtype(series.dtype):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan), _none(series)
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan), _none(series)
+    text = as_text(series)
+    missing = text.isna() | text.str.fullmatch(r"(?i)\s*(nan)?\s*").fillna(value=True)
+    values = pd.to_numeric(text.where(~missing), errors="coerce")
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.isnan(numbers) & ~missing.to_numpy(dtype=bool)
+    return numbers, wrong
+
+
+def as_text(series: pd.Series) -> pd.Series:
+    """Cells as text: 1.0 in a column of whole numbers is ``1``; missing stays so."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(series.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(series.dtype):
+        finite = series.dropna()
+        if len(finite) and bool((finite == np.floor(finite)).all()):
+            series = series.astype("Int64")
+    return series.astype("string")
+
+
+def missing_text(text: pd.Series) -> pd.Series:
+    """Which cells of an undeclared text column are missing: empty or ``NaN``."""
+    return text.isna() | (text == "") | (text == "NaN")
+
+
+def level_codes(
+    series: pd.Series, levels: Sequence[str], at: str, first_row: int = 1
+) -> FloatArray:
+    """
+    Codes of declared levels, NaN where missing.
+
+    Raises
+    ------
+    DataError
+        If a cell holds an undeclared level.
+    """
+    text = as_text(series)
+    codes = pd.Index(list(levels)).get_indexer(
+        pd.Index(text.fillna("").astype(object))
+    )
+    out = codes.astype(np.float64)
+    out[codes < 0] = np.nan
+    # A declared level is text and never missing, even one spelled "" or "NaN".
+    unknown = (codes < 0) & ~missing_text(text).to_numpy(dtype=bool)
+    out[text.isna().to_numpy(dtype=bool)] = np.nan
+    if unknown.any():
+        raise DataError(
+            f"{at}: {_rows(unknown, first_row)} no declared level; declared are "
+            f"{', '.join(map(repr, levels[:20]))}{', ...' if len(levels) > 20 else ''}"
+            "; correct the cells or declare the level"
+        )
+    return out
+
+
+def _numbers(
+    series: pd.Series, column: Column, at: str, first_row: int
+) -> FloatArray:
+    numbers, wrong = parse_numbers(series)
+    if wrong.any():
+        raise DataError(
+            f"{at}: {_rows(wrong, first_row)} text that is no number; the column is "
+            f"declared {column.kind}; correct the cells (a missing value is an empty "
+            "cell) or declare the column categorical"
+        )
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        raise DataError(
+            f"{at}: {_rows(infinite, first_row)} an infinite number; finite numbers "
+            "are required; correct the cells or leave them empty"
+        )
+    if column.kind == "binary":
+        outside = ~np.isnan(numbers) & (numbers != 0) & (numbers != 1)
+        allowed = "0 and 1"
+    else:
+        low = -np.inf if column.low is None else column.low
+        high = np.inf if column.high is None else column.high
+        outside = (numbers < low) | (numbers > high)
+        allowed = f"the declared bounds [{low:g}, {high:g}]"
+    if outside.any():
+        raise DataError(
+            f"{at}: {_rows(outside, first_row)} a number outside {allowed}; correct "
+            "the cells, leave them empty, or widen the bounds in the study"
+        )
+    return numbers
+
+
+def _rows(flags: npt.NDArray[np.bool_], first_row: int) -> str:
+    count, first = int(flags.sum()), int(np.argmax(flags)) + first_row
+    if count == 1:
+        return f"row {first} holds"
+    return f"{count} rows (the first is row {first}) hold"
+
+
+def _none(series: pd.Series) -> npt.NDArray[np.bool_]:
+    return np.zeros(len(series), dtype=bool)

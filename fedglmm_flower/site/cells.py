@@ -1,0 +1,81 @@
+"""Counts of observed factor cells: facts for the gate, which never leave a site."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    """
+    How many rows, events and non-events each observed combination of levels has.
+
+    Parameters
+    ----------
+    codes : array of shape (cells, factors)
+        Level codes of the observed combinations.
+    rows : array of shape (cells,)
+        Rows of each.
+    events, others : arrays of shape (cells,) or None
+        Events and non-events; None where the response is no count of events.
+    """
+
+    codes: IntArray
+    rows: FloatArray
+    events: FloatArray | None
+    others: FloatArray | None
+
+    def table(self, factors: Sequence[int]) -> "CellCounts":
+        """Marginal counts over some of the factors."""
+        return count_cells(
+            self.codes[:, list(factors)], self.rows, self.events, self.others
+        )
+
+
+def count_cells(
+    codes: IntArray,
+    rows: FloatArray,
+    events: FloatArray | None,
+    others: FloatArray | None,
+) -> CellCounts:
+    """
+    Add up rows of equal codes.
+
+    Examples
+    --------
+    >>> c = count_cells(np.array([[0], [1], [0]]), np.ones(3), None, None)
+    >>> c.codes.ravel().tolist(), c.rows.tolist()
+    ([0, 1], [2.0, 1.0])
+    """
+    if codes.shape[1] == 0:
+        unique = np.zeros((1, 0), dtype=np.int64)
+        inverse = np.zeros(len(codes), dtype=np.int64)
+    else:
+        unique, inverse = np.unique(codes, axis=0, return_inverse=True)
+    size = len(unique)
+    index = inverse.ravel()
+
+    def total(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else np.bincount(index, values, size)
+
+    counted = np.bincount(index, rows, size)
+    return CellCounts(unique, counted, total(events), total(others))
+
+
+def merge_cells(a: CellCounts, b: CellCounts) -> CellCounts:
+    """Counts of two disjoint sets of rows."""
+
+    def join(x: FloatArray | None, y: FloatArray | None) -> FloatArray | None:
+        return None if x is None or y is None else np.concatenate([x, y])
+
+    return count_cells(
+        np.concatenate([a.codes, b.codes]),
+        np.concatenate([a.rows, b.rows]),
+        join(a.events, b.events),
+        join(a.others, b.others),
+    )

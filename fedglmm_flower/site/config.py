@@ -1,0 +1,154 @@
+"""``site.toml``: a site's dataset, keys, approved studies and policy."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
+from fedglmm_flower.site.source import CsvSource, TableSource
+
+FileT = TypeVar("FileT", bound=BaseModel)
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataTable(_Strict):
+    """``[data]``."""
+
+    kind: Literal["csv"] = "csv"
+    path: str
+
+
+class KeysTable(_Strict):
+    """``[keys]``."""
+
+    identity: str
+    coordinator: str
+
+
+class DisclosureTable(_Strict):
+    """``[disclosure]``."""
+
+    enabled: bool = True
+    min_rows: Annotated[int, Field(ge=1)] = Policy.min_rows
+    rows_per_statistic: Annotated[float, Field(gt=0)] = Policy.rows_per_statistic
+    min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR)] = Policy.min_cell
+    dominance_one: Share = Policy.dominance_one
+    dominance_two: Share = Policy.dominance_two
+
+
+class PolicyFile(_Strict):
+    """A file that may hold a policy alone, as ``simulate --policy`` reads it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    disclosure: DisclosureTable = DisclosureTable()
+
+
+class SiteFile(_Strict):
+    """``site.toml`` as a whole."""
+
+    format: Literal[1]
+    site: Annotated[str, Field(min_length=1, max_length=200)]
+    approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    inbox: str = "inbox"
+    data: DataTable
+    keys: KeysTable
+    disclosure: DisclosureTable = DisclosureTable()
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """
+    A site's configuration, with paths resolved against the file's folder.
+
+    Parameters
+    ----------
+    site : str
+        Name of the site.
+    source : TableSource
+        Its rows.
+    policy : Policy
+        Its thresholds.
+    identity_path, coordinator_path : Path
+        Its own key file, and the coordinator's public one.
+    approved : tuple of str
+        Digests of the studies it answers.
+    inbox : Path
+        Folder for the estimates it receives.
+    """
+
+    site: str
+    source: TableSource
+    policy: Policy
+    identity_path: Path
+    coordinator_path: Path
+    approved: tuple[str, ...]
+    inbox: Path
+
+
+def read_site_config(path: Path | str) -> SiteConfig:
+    """
+    Read ``site.toml``.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing or malformed.
+    """
+    where = Path(path)
+    file = _validated(where, SiteFile)
+    base = where.resolve().parent
+    return SiteConfig(
+        site=file.site,
+        source=CsvSource(base / file.data.path),
+        policy=_policy(file.disclosure),
+        identity_path=base / file.keys.identity,
+        coordinator_path=base / file.keys.coordinator,
+        approved=file.approved,
+        inbox=base / file.inbox,
+    )
+
+
+def read_policy(path: Path | str) -> Policy:
+    """
+    Read the ``[disclosure]`` table of a file.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing or malformed.
+    """
+    return _policy(_validated(Path(path), PolicyFile).disclosure)
+
+
+def _policy(table: DisclosureTable) -> Policy:
+    return Policy(**table.model_dump())
+
+
+def _validated(path: Path, schema: type[FileT]) -> FileT:
+    try:
+        return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise PolicyError(
+            f"{path}: cannot be read ({error.strerror}); a configuration file is "
+            "required; check the path"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(
+            f"{path}: is no valid TOML ({error}); correct the file"
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "file"
+        raise PolicyError(
+            f"{path}: {at}: {first['msg']} ({error.error_count()} problem(s) in all); "
+            "correct the file"
+        ) from None

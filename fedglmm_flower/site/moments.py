@@ -1,0 +1,256 @@
+"""From rows to sums: the only file that turns a site's rows into numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln
+
+from fedglmm_flower.errors import DataError, EmptySiteError
+from fedglmm_flower.glmm.evaluate import (
+    AtomRows,
+    atom_rows,
+    evaluate_expression,
+    evaluate_monomials,
+)
+from fedglmm_flower.glmm.table import typed_table
+from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
+from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import Statistic
+from fedglmm_flower.study.study import Study
+
+FloatArray = npt.NDArray[np.float64]
+_CELLS_PER_BATCH = 8_000_000
+_MAX_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class Dominance:
+    """The sum of ``|x|`` of a column and its two largest contributions."""
+
+    total: float
+    largest: float
+    second: float
+
+
+@dataclass(frozen=True)
+class Moments:
+    """
+    The sums of one cluster, before any gate.
+
+    Does not leave the site: only what passes the disclosure gate and the privacy
+    mechanism does.
+
+    Parameters
+    ----------
+    study_digest : str
+        The question.
+    site : str
+        Who answers.
+    order : int
+        Highest order that was computed.
+    statistics : tuple of Statistic
+        What each value is.
+    values : array of shape (statistics,)
+        The sums.
+    n_rows, n_missing : int
+        Complete rows, and rows dropped for a missing value.
+    cells : CellCounts
+        Counts over all factor atoms.
+    dominance : mapping
+        For each single numeric column and expression.
+    """
+
+    study_digest: str
+    site: str
+    order: int
+    statistics: tuple[Statistic, ...]
+    values: FloatArray
+    n_rows: int
+    n_missing: int
+    cells: CellCounts
+    dominance: Mapping[str, Dominance]
+
+
+def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
+    """
+    Sums of a site's rows, in one pass over batches.
+
+    Memory is bounded by the batch, not by the table.
+
+    Parameters
+    ----------
+    study : Study
+        The question; sums are taken to its highest order.
+    source : TableSource
+        The site's rows.
+    site : str
+        The site's name.
+
+    Returns
+    -------
+    Moments
+        Equal, up to rounding, to the sums over any division into batches.
+
+    Raises
+    ------
+    EmptySiteError
+        If no row is complete.
+    DataError
+        If the table does not agree with the study.
+    """
+    model = study.model
+    statistics = study.statistics(study.order)
+    used = [model.columns[name] for name in model.used_columns]
+    size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
+    values = np.zeros(len(statistics))
+    cells: CellCounts | None = None
+    dominance: dict[str, Dominance] = {}
+    n_rows = n_missing = first = 0
+    names = [column.name for column in used]
+    for frame in source.batches(names, size):
+        table = typed_table(frame, used, where=source.name, first_row=first + 1)
+        rows = atom_rows(model, table, where=source.name)
+        first += len(frame)
+        n_missing += rows.n_missing
+        n = len(rows.response)
+        if n == 0:
+            continue
+        n_rows += n
+        values += sums(model, statistics, rows)
+        batch_cells = _cells(model, rows)
+        cells = batch_cells if cells is None else merge_cells(cells, batch_cells)
+        kept = {name: c[rows.kept] for name, c in table.columns.items()}
+        _update(dominance, _watched(model, kept))
+    if cells is None:
+        raise EmptySiteError(
+            f"{source.name}: no complete row ({n_missing} rows with a missing value); "
+            "at least one complete row is required; check the used columns "
+            f"{', '.join(names)}"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{source.name}: a sum overflows; columns and offsets must be of moderate "
+            "size; declare center and scale of the columns in the study"
+        )
+    return Moments(
+        study_digest=study.digest,
+        site=site,
+        order=study.order,
+        statistics=statistics,
+        values=values,
+        n_rows=n_rows,
+        n_missing=n_missing,
+        cells=cells,
+        dominance=dominance,
+    )
+
+
+def sums(
+    model: Model, statistics: tuple[Statistic, ...], rows: AtomRows
+) -> FloatArray:
+    """
+    Values of statistics on rows.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    statistics : tuple of Statistic
+        What to sum.
+    rows : AtomRows
+        Complete rows.
+
+    Returns
+    -------
+    array of shape (statistics,)
+        Sums are taken of ``(y - offset - center) / scale`` where the response is
+        gaussian, and of ``y`` elsewhere.
+    """
+    w = rows.weights
+    y = _shifted_response(model, rows)
+    measures = {"rows": w, "trials": w * rows.trials}
+    with np.errstate(over="ignore"):
+        measures["exposure"] = w * np.exp(rows.offset)
+    functions = list({s.monomial: None for s in statistics})
+    at = {monomial: i for i, monomial in enumerate(functions)}
+    matrix = evaluate_monomials(rows.values, functions, model.factors)
+    needed = {s.measure for s in statistics if s.role == "x"}
+    by_measure = {name: matrix @ measures[name] for name in needed}
+    by_response = matrix @ (w * y)
+    constant = float(np.sum(w * _constant(model, rows)))
+    out = np.empty(len(statistics))
+    for i, s in enumerate(statistics):
+        if s.role == "x":
+            out[i] = by_measure[s.measure][at[s.monomial]]
+        elif s.role == "y":
+            out[i] = by_response[at[s.monomial]]
+        elif s.role == "yy":
+            out[i] = float(np.sum(w * y * y))
+        elif s.role == "y_offset":
+            out[i] = float(np.sum(w * y * rows.offset))
+        else:
+            out[i] = constant
+    return out
+
+
+def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:
+    if model.family != "gaussian":
+        return rows.response
+    response = model.response
+    return (rows.response - rows.offset - response.center) / response.scale
+
+
+def _constant(model: Model, rows: AtomRows) -> FloatArray:
+    """Part of each row's log-likelihood that holds the response alone."""
+    y, m = rows.response, rows.trials
+    if model.family == "poisson":
+        return -gammaln(y + 1)
+    if model.family == "binomial":
+        return gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
+    return np.zeros_like(y)
+
+
+def _cells(model: Model, rows: AtomRows) -> CellCounts:
+    codes = rows.values[:, list(model.factors)].astype(np.int64)
+    y, m = rows.response, rows.trials
+    counts_events = model.family == "binomial" or bool(
+        _response_is_binary(model)
+    )
+    events = y if counts_events else None
+    others = m - y if counts_events else None
+    return count_cells(codes, np.ones(len(y)), events, others)
+
+
+def _response_is_binary(model: Model) -> bool:
+    response = model.response
+    if response.column is not None:
+        return True
+    column = model.columns.get(response.name)
+    return column is not None and column.kind == "binary"
+
+
+def _watched(
+    model: Model, columns: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Single columns at their raw scale, and expressions that make new columns."""
+    watched = {
+        name: columns[name]
+        for name in model.used_columns
+        if model.columns[name].kind == "continuous"
+    }
+    for atom in model.atoms:
+        if atom.expression is not None and atom.name not in columns:
+            watched[atom.name] = evaluate_expression(atom.expression, columns)
+    return watched
+
+
+def _update(known: dict[str, Dominance], columns: Mapping[str, FloatArray]) -> None:
+    for name, column in columns.items():
+        size = np.abs(column)
+        top = np.sort(np.partition(size, -2)[-2:]) if len(size) > 1 else size
+        old = known.get(name, Dominance(0.0, 0.0, 0.0))
+        both = sorted([old.largest, old.second, *top.tolist()])[-2:]
+        known[name] = Dominance(old.total + float(size.sum()), both[1], both[0])

@@ -1,0 +1,37 @@
+"""A site's disclosure thresholds."""
+
+from dataclasses import dataclass
+
+MIN_CELL_FLOOR = 3
+
+
+@dataclass(frozen=True)
+class Policy:
+    """
+    What a site's privacy officer demands of every summary.
+
+    Parameters
+    ----------
+    enabled : bool
+        False switches the gate off: for a simulation on data that may be seen.
+    min_rows : int
+        Fewest complete rows of a cluster.
+    rows_per_statistic : float
+        Fewest rows for each number that is sent (DataSHIELD's ``nfilter.glm`` of 0.33
+        is about 3).
+    min_cell : int
+        Smallest non-zero count that a release may determine, at least 3.
+    dominance_one, dominance_two : float
+        Largest share of the sum of ``|x|`` of the largest record, and of the two
+        largest records.
+    """
+
+    enabled: bool = True
+    min_rows: int = 50
+    rows_per_statistic: float = 3.0
+    min_cell: int = 5
+    dominance_one: float = 0.50
+    dominance_two: float = 0.67
+
+
+NO_DISCLOSURE_CONTROL = Policy(enabled=False)

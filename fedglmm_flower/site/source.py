@@ -1,0 +1,160 @@
+"""Where a site's rows come from, in batches of bounded size."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.table import require_columns
+
+ENCODING = "utf-8-sig"
+
+
+class TableSource(Protocol):
+    """A table that can be read in batches of named columns, always in one order."""
+
+    @property
+    def name(self) -> str:
+        """Name for local messages."""
+        ...
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """
+        Batches of at most ``rows`` rows of the named columns.
+
+        Raises
+        ------
+        DataError
+            If the table cannot be read or a column is absent.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """
+    A CSV file with a header line, in UTF-8.
+
+    Parameters
+    ----------
+    path : Path
+        The file.  Cells are read as text; the study says what they mean.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return self.path.name
+
+    def header(self) -> list[str]:
+        """
+        Column names of the file.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read or is empty.
+        """
+        with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
+            for line in csv.reader(file):
+                return line
+        raise DataError(
+            f"{self.name}: the file is empty; a header line and rows are required; "
+            "check the export that wrote it"
+        )
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`TableSource`."""
+        header = self.header()
+        require_columns(header, columns, self.name)
+        wanted = sorted(header.index(name) for name in columns)
+        first = 1
+        with _reading(self.path):
+            reader = pd.read_csv(
+                self.path,
+                usecols=wanted,
+                header=0,
+                names=[str(i) for i in range(len(header))],
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                na_filter=True,
+                na_values=[],
+                chunksize=rows,
+                encoding=ENCODING,
+            )
+            for chunk in reader:
+                frame = chunk[[str(i) for i in wanted]]
+                frame.columns = pd.Index([header[i] for i in wanted])
+                short = frame.isna().any(axis=1).to_numpy()
+                if short.any():
+                    raise DataError(
+                        f"{self.name}: row {first + int(short.argmax())} has fewer "
+                        "cells than the header; every row needs all cells; check "
+                        "whether the file was cut off"
+                    )
+                first += len(frame)
+                yield frame
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """
+    Rows that are in memory already, as in a simulation.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    label : str
+        Name for local messages.
+    """
+
+    frame: pd.DataFrame
+    label: str = "table"
+
+    @property
+    def name(self) -> str:
+        """Label of the table."""
+        return self.label
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`TableSource`."""
+        require_columns(self.frame.columns, columns, self.name)
+        for start in range(0, len(self.frame), rows):
+            yield self.frame.iloc[start : start + rows][list(columns)]
+
+
+class _reading:  # noqa: N801 - a context manager, used as a verb
+    """Turn what can go wrong with a file into one clear error without its content."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, DataError):
+            return
+        name = self.path.name
+        if isinstance(error, OSError):
+            raise DataError(
+                f"{name}: cannot be read ({error.strerror}); a readable file is "
+                "required; check the path and its permissions"
+            ) from None
+        if isinstance(error, UnicodeDecodeError):
+            raise DataError(
+                f"{name}: is not in UTF-8; a CSV file in UTF-8 is required; convert it"
+            ) from None
+        if isinstance(error, pd.errors.ParserError | csv.Error | ValueError):
+            raise DataError(
+                f"{name}: is no valid CSV table; every row needs as many cells as the "
+                "header, separated by commas; check quotes and separators"
+            ) from None
