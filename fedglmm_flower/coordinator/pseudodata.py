@@ -1,0 +1,310 @@
+"""Pseudo-data: weighted rows whose moments are the released ones.
+
+Factor cells are exact, and only continuous atoms are moved (design, section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from fedglmm_flower.coordinator.factor_cells import FactorCells, factor_cells
+from fedglmm_flower.coordinator.marginal import skewed
+from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.coordinator.transport import (
+    Box,
+    HermiteMoments,
+    hermite_transform,
+    transport,
+)
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MIN_ROWS = 64
+MAX_ROWS = 1500
+MULT = 1
+IID = False
+BOUNDS = True
+TRUNC = 0.0
+SAS = True
+_VARIES = 1e-9
+
+
+@dataclass(frozen=True)
+class PseudoRows:
+    """
+    Pseudo-data of one cluster, in terms of atoms.
+
+    Parameters
+    ----------
+    values : array of shape (rows, atoms)
+        As :class:`~fedglmm_flower.glmm.evaluate.AtomRows` holds them.
+    weights : array of shape (rows,)
+        Masses; their sum is that of the released measure.
+    residual : float
+        Largest difference of a normalised moment: in units of its standard deviation
+        under a Gaussian.
+    exact : bool
+        Whether the released moments leave nothing open.
+    """
+
+    values: FloatArray
+    weights: FloatArray
+    residual: float
+    exact: bool
+
+
+def generate(model: Model, targets: Targets, seed: int) -> PseudoRows:
+    """
+    Smooth pseudo-data for one cluster.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    targets : Targets
+        Released moments.
+    seed : int
+        Seed of the quasi-random start.
+
+    Returns
+    -------
+    PseudoRows
+        The moments of the rows are the targets, up to ``residual``.
+
+    Raises
+    ------
+    FitError
+        If the factors have too many combinations.
+    """
+    factor_at = [i for i, is_factor in enumerate(model.factors) if is_factor]
+    levels = [len(model.atoms[i].levels) for i in factor_at]
+    cells = factor_cells(targets.moments, levels, factor_at)
+    continuous = [i for i, is_factor in enumerate(model.factors) if not is_factor]
+    means, sds = _spread(targets.moments, continuous, len(model.atoms))
+    moving = [k for k, sd in enumerate(sds) if sd > _VARIES]
+    if not moving:
+        exact = cells.determined and not continuous
+        return _rows_of_cells(model, cells, means, targets, exact=exact)
+    count = int(np.clip(MULT * targets.n_rows, MIN_ROWS, MAX_ROWS))
+    index, weights = _divide(cells, count)
+    problem = _Problem(
+        model, targets.moments, cells, [continuous[k] for k in moving],
+        means[moving], sds[moving],
+    )
+    start = problem.start(index, seed)
+    functions, goal = problem.functions(index, weights)
+    moved = transport(start, functions, goal, problem.box())
+    values = np.zeros((len(index), len(model.atoms)))
+    for at, k in zip(continuous, range(len(continuous)), strict=True):
+        values[:, at] = means[k]
+    for j, k in enumerate(moving):
+        values[:, continuous[k]] = means[k] + sds[k] * moved.points[:, j]
+    for j, at in enumerate(factor_at):
+        values[:, at] = cells.codes[index, j]
+    return PseudoRows(values, weights * targets.total, moved.residual, exact=False)
+
+
+def responses_of(
+    model: Model, rows: PseudoRows, targets: Targets
+) -> tuple[FloatArray, float]:
+    """
+    Responses whose sums with every model column are the released ones.
+
+    With a canonical link the likelihood sees the response through these sums alone, so
+    any responses with them will do; the ones nearest to proportional are taken.
+
+    Returns
+    -------
+    responses : array of shape (rows,)
+        Response mass of each row.
+    residual : float
+        Largest difference of a sum, relative to the total.
+    """
+    from fedglmm_flower.glmm.evaluate import evaluate_monomials  # noqa: PLC0415
+
+    monomials = list(targets.responses)
+    wanted = np.array([targets.responses[m] for m in monomials])
+    functions = evaluate_monomials(rows.values, monomials, model.factors)
+    start = rows.weights * (targets.responses[model.constant] / rows.weights.sum())
+    gap = wanted - functions @ start
+    root = np.sqrt(rows.weights)
+    scaled = functions * root
+    step, *_ = np.linalg.lstsq(scaled, gap, rcond=1e-12)
+    out = start + root * step
+    size = max(1.0, float(np.abs(wanted).max(initial=0.0)))
+    return out, float(np.abs(functions @ out - wanted).max(initial=0.0) / size)
+
+
+class _Problem:
+    """Moments of one cluster in standardised coordinates."""
+
+    def __init__(
+        self,
+        model: Model,
+        moments: Mapping[Monomial, float],
+        cells: FactorCells,
+        moving: list[int],
+        means: FloatArray,
+        sds: FloatArray,
+    ) -> None:
+        self.model, self.cells, self.moving = model, cells, moving
+        self.means, self.sds = means, sds
+        factors = model.factors
+        fixed = [
+            i for i, f in enumerate(factors) if not f and i not in set(moving)
+        ]
+        kept = [m for m in moments if not any(m[i] for i in fixed)]
+        self.exponents = np.array([[m[i] for i in moving] for m in kept])
+        parts = [tuple(e if f else 0 for e, f in zip(m, factors, strict=True))
+                 for m in kept]
+        self.parts = list(dict.fromkeys(parts))
+        at = {part: i for i, part in enumerate(self.parts)}
+        self.group = np.array([at[part] for part in parts])
+        raw = np.array([moments[m] for m in kept])
+        self.hermite = (
+            hermite_transform(self.exponents, list(self.group), means, sds) @ raw
+        )
+
+    def box(self) -> Box:
+        """Declared bounds in standardised coordinates."""
+        lower = np.full(len(self.moving), -np.inf)
+        upper = np.full(len(self.moving), np.inf)
+        for k, at in enumerate(self.moving):
+            column = self.model.columns.get(self.model.atoms[at].name)
+            if column is None or not BOUNDS:
+                continue
+            if column.low is not None:
+                low = (column.low - column.center) / column.scale
+                lower[k] = (low - self.means[k]) / self.sds[k]
+            if column.high is not None:
+                high = (column.high - column.center) / column.scale
+                upper[k] = (high - self.means[k]) / self.sds[k]
+        return Box(lower, upper)
+
+    def _indicators(self) -> FloatArray:
+        """Indicator parts on the cells, shape (parts, cells)."""
+        factor_at = [i for i, f in enumerate(self.model.factors) if f]
+        out = np.ones((len(self.parts), len(self.cells.codes)))
+        for i, part in enumerate(self.parts):
+            for j, at in enumerate(factor_at):
+                if part[at]:
+                    out[i] *= self.cells.codes[:, j] == part[at]
+        return out
+
+    def functions(
+        self, index: IntArray, weights: FloatArray
+    ) -> tuple[HermiteMoments, FloatArray]:
+        """Functions that can be moved, and their targets."""
+        masks = self._indicators()[:, index]
+        free = self.exponents.any(axis=1) & (masks[self.group] @ weights > 1e-12)
+        functions = HermiteMoments(
+            self.exponents[free], masks[self.group[free]], weights
+        )
+        return functions, self.hermite[free]
+
+    def start(self, index: IntArray, seed: int) -> FloatArray:
+        """Quasi-random Gaussian with matched covariance and additive cell means."""
+        d, rows = len(self.moving), len(index)
+        second = self._second()
+        single = [i for i, p in enumerate(self.parts) if sum(map(bool, p)) <= 1]
+        design = self._indicators()[single].T
+        p = self.cells.probabilities
+        inner = design.T @ (design * p[:, None])
+        cross = np.zeros((len(single), d))
+        for i, part in enumerate(single):
+            for k in range(d):
+                cross[i, k] = self._moment(part, {k: 1})
+        slopes = np.linalg.lstsq(inner, cross, rcond=1e-10)[0]
+        explained = slopes.T @ inner @ slopes
+        values, vectors = np.linalg.eigh(second - explained)
+        root = vectors * np.sqrt(np.maximum(values, 1e-6))
+        sobol = qmc.Sobol(d, scramble=True, rng=np.random.default_rng(seed))
+        uniform = sobol.random_base2(int(np.ceil(np.log2(max(2, rows)))))[:rows]
+        order = np.random.default_rng(seed + 1).permutation(rows)
+        normal = ndtri(np.clip(uniform[order], 1e-6, 1 - 1e-6))
+        if TRUNC:
+            q = 0.5 / (TRUNC * len(index) / MULT)
+            normal = ndtri(q + (1 - 2 * q) * uniform[order]); normal /= normal.std(0)
+        if IID: normal = np.random.default_rng(seed).standard_normal((rows, d))
+        if SAS:
+            residual = second - explained
+            sd = np.sqrt(np.maximum(np.diag(residual), 1e-6))
+            v, ve = np.linalg.eigh(residual / np.outer(sd, sd))
+            z = normal @ (ve * np.sqrt(np.maximum(v, 1e-6))).T
+            z /= np.sqrt((z**2).mean(0))
+            for k in range(d):
+                h3, h4 = self._moment(0, {k: 3}), self._moment(0, {k: 4})
+                skew = h3 * np.sqrt(6)
+                kurt = h4 * np.sqrt(24) + 3
+                if skew or h4:
+                    z[:, k] = skewed(z[:, k], skew, kurt)
+            return (design @ slopes)[index] + z * sd
+        start: FloatArray = (design @ slopes)[index] + normal @ root.T
+        return start
+
+    def _second(self) -> FloatArray:
+        d = len(self.moving)
+        out = np.eye(d)
+        for a in range(d):
+            for b in range(a):
+                out[a, b] = out[b, a] = self._moment(0, {a: 1, b: 1})
+        return out
+
+    def _moment(self, part: int, degrees: Mapping[int, int]) -> float:
+        """A Hermite moment; zero where it is not released."""
+        exponents = [degrees.get(k, 0) for k in range(len(self.moving))]
+        empty = next(i for i, p in enumerate(self.parts) if not any(p))
+        wanted = empty if part == 0 and not any(self.parts[0]) else part
+        hit = (self.exponents == exponents).all(axis=1) & (self.group == wanted)
+        return float(self.hermite[hit][0]) if hit.any() else 0.0
+
+
+def _spread(
+    moments: Mapping[Monomial, float], continuous: list[int], atoms: int
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each continuous atom; one where unknown."""
+    means, sds = np.zeros(len(continuous)), np.ones(len(continuous))
+    for k, at in enumerate(continuous):
+        first = tuple(1 if i == at else 0 for i in range(atoms))
+        second = tuple(2 if i == at else 0 for i in range(atoms))
+        means[k] = moments.get(first, 0.0)
+        if second in moments:
+            variance = moments[second] - means[k] ** 2
+            rounding = 1e-13 * (1 + means[k] ** 2)
+            sds[k] = np.sqrt(variance) if variance > rounding else 0.0
+    return means, sds
+
+
+def _divide(cells: FactorCells, count: int) -> tuple[IntArray, FloatArray]:
+    """Rows of every cell, and their masses, which sum to one."""
+    least = int(np.clip(count // (2 * len(cells.probabilities)), 1, 12))
+    rows = np.maximum(np.ceil(cells.probabilities * count).astype(np.int64), least)
+    index = np.repeat(np.arange(len(rows)), rows)
+    return index, (cells.probabilities / rows)[index]
+
+
+def _rows_of_cells(
+    model: Model,
+    cells: FactorCells,
+    means: FloatArray,
+    targets: Targets,
+    *,
+    exact: bool,
+) -> PseudoRows:
+    values = np.zeros((len(cells.codes), len(model.atoms)))
+    factor = continuous = 0
+    for at, is_factor in enumerate(model.factors):
+        if is_factor:
+            values[:, at] = cells.codes[:, factor]
+            factor += 1
+        else:
+            values[:, at] = means[continuous]
+            continuous += 1
+    return PseudoRows(values, cells.probabilities * targets.total, 0.0, exact)

@@ -1,0 +1,241 @@
+"""Propose the columns of a study from a table that may be seen as a whole.
+
+For a simulation, or for a first draft of ``study.toml``: levels, bounds, centre and
+scale are read off the data.  In a consortium they are agreed upon beforehand.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fedglmm_flower.errors import DataError, StudyError
+from fedglmm_flower.glmm.evaluate import evaluate_expression
+from fedglmm_flower.glmm.table import (
+    FloatArray,
+    as_text,
+    level_codes,
+    missing_text,
+    parse_numbers,
+    require_columns,
+)
+from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.expression import Expression, is_column, parse_expression
+from fedglmm_flower.study.formula import Formula
+from fedglmm_flower.study.model import build_model
+from fedglmm_flower.study.terms import factor_columns, used_columns
+
+# A column that mixes numbers and text and has more values than this is a numeric
+# column with faulty cells rather than a factor.
+_FACTOR_LEVELS = 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """
+    The parts of a question that name columns.
+
+    Parameters
+    ----------
+    formula : Formula
+        Parsed formula.
+    family, link : str
+        Names.
+    trials, offset, weights : str or None
+        Expressions of columns.
+    levels : mapping
+        Declared levels of categorical columns.
+    """
+
+    formula: Formula
+    family: str
+    link: str
+    trials: str | None
+    offset: str | None
+    weights: str | None
+    levels: Mapping[str, Sequence[str]]
+
+
+def propose_columns(
+    question: Question, frame: pd.DataFrame, *, where: str = "table"
+) -> tuple[tuple[Column, ...], tuple[tuple[str, float, float], ...]]:
+    """
+    Columns and scales of expressions, with the constants of a whole table.
+
+    Parameters
+    ----------
+    question : Question
+        What will be asked.
+    frame : DataFrame
+        All rows, as text or native values.
+    where : str
+        Name of the table in messages.
+
+    Returns
+    -------
+    columns : tuple of Column
+        Sorted by name.
+    scales : tuple of (text, center, scale)
+        For each atom that is no bare column.
+
+    Raises
+    ------
+    DataError
+        If a column is absent, constant, or mixes numbers with text.
+    """
+    numeric = _numeric_names(question)
+    factors = _factor_names(question)
+    response = question.formula.response
+    names = sorted({*numeric, *factors, *_free_names(question)})
+    require_columns(frame.columns, names, where)
+    unknown = sorted(set(question.levels) - set(map(str, frame.columns)))
+    if unknown:
+        require_columns(frame.columns, unknown, where)
+    columns = []
+    for name in names:
+        at = f"{where}: column {name!r}"
+        series = frame[name]
+        if name in question.levels:
+            level_codes(series, list(question.levels[name]), at)
+            columns.append(Column(name, "categorical", tuple(question.levels[name])))
+            continue
+        must = name in numeric and not (
+            is_column(response)
+            and name == response.columns[0]
+            and question.family == "binomial"
+        )
+        column = _column(series, name, at, factor=name in factors, numeric=must)
+        if column.kind == "binary" and name in _calculated(question):
+            column = _continuous(name, parse_numbers(series)[0], at)
+        columns.append(column)
+    return tuple(columns), _scales(question, columns, frame)
+
+
+def _column(
+    series: pd.Series, name: str, at: str, *, factor: bool, numeric: bool
+) -> Column:
+    numbers, wrong = parse_numbers(series)
+    text = as_text(series)
+    if not wrong.any() and not factor:
+        finite = numbers[~np.isnan(numbers)]
+        if np.isinf(finite).any():
+            raise DataError(
+                f"{at}: {int(np.isinf(finite).sum())} infinite numbers; finite numbers "
+                "are required; correct the cells or leave them empty"
+            )
+        if len(finite) == 0:
+            raise DataError(
+                f"{at}: has no value; values are required; remove the column from the "
+                "formula or fill it"
+            )
+        if set(np.unique(finite)) <= {0.0, 1.0} and len(np.unique(finite)) == 2:
+            return Column(name, "binary", low=0.0, high=1.0)
+        return _continuous(name, numbers, at)
+    present = text[~missing_text(text)]
+    levels = sorted(present.unique().tolist())
+    mixed = bool(wrong.any()) and bool((~wrong & ~np.isnan(numbers)).any())
+    if numeric or (mixed and len(levels) > _FACTOR_LEVELS and not factor):
+        first = int(np.argmax(wrong)) + 1
+        raise DataError(
+            f"{at}: {int(wrong.sum())} cells (the first in row {first}) hold text; a "
+            "numeric column is required here; correct the cells (a missing value is an "
+            "empty cell), or declare the column's levels"
+        )
+    if factor and not wrong.any():
+        by_number = dict(zip(text[~text.isna()], numbers[~text.isna()], strict=True))
+        levels = sorted(levels, key=lambda level: by_number[level])
+    if len(levels) < 2:
+        raise DataError(
+            f"{at}: is constant over all sites; a column must vary; remove it from the "
+            "formula"
+        )
+    return Column(name, "categorical", tuple(levels))
+
+
+def _continuous(name: str, numbers: FloatArray, at: str) -> Column:
+    finite = numbers[~np.isnan(numbers)]
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        raise DataError(
+            f"{at}: is constant over all sites; a column must vary; remove it from the "
+            "formula"
+        )
+    center, scale = _constants(finite)
+    return Column(
+        name, "continuous", low=low, high=high, center=center, scale=scale
+    )
+
+
+def _constants(values: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation to four digits: constants, not estimates."""
+    center = float(f"{np.mean(values):.4g}")
+    scale = float(f"{np.std(values):.4g}")
+    return center, scale if scale > 0 else 1.0
+
+
+def _scales(
+    question: Question, columns: Sequence[Column], frame: pd.DataFrame
+) -> tuple[tuple[str, float, float], ...]:
+    model = build_model(
+        question.formula,
+        columns,
+        family=question.family,
+        link=question.link,
+        trials=question.trials,
+        offset=question.offset,
+        weights=question.weights,
+    )
+    wanted: dict[str, Expression] = {
+        atom.name: atom.expression
+        for atom in model.atoms
+        if atom.expression is not None and not is_column(atom.expression)
+    }
+    response = model.response.expression
+    if question.family == "gaussian" and response and not is_column(response):
+        wanted[response.text] = response
+    scales = []
+    for text, expression in sorted(wanted.items()):
+        read = {n: parse_numbers(frame[n])[0] for n in expression.columns}
+        values = evaluate_expression(expression, read)
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            scales.append((text, *_constants(finite)))
+    return tuple(scales)
+
+
+def _expressions(question: Question) -> list[Expression]:
+    formula = question.formula
+    options = (question.trials, question.offset, question.weights)
+    found = [parse_expression(text) for text in options if text is not None]
+    found += [e for e in (formula.trials, formula.offset) if e is not None]
+    return [*found, formula.response]
+
+
+def _numeric_names(question: Question) -> set[str]:
+    return {name for e in _expressions(question) for name in e.columns}
+
+
+def _calculated(question: Question) -> set[str]:
+    """Columns of trials, offset and weights: numbers even where only 0 and 1 occur."""
+    return {name for e in _expressions(question)[:-1] for name in e.columns}
+
+
+def _rhs(question: Question) -> list[str]:
+    return [question.formula.fixed, *(part.terms for part in question.formula.random)]
+
+
+def _factor_names(question: Question) -> set[str]:
+    names: set[str] = set()
+    for rhs in _rhs(question):
+        names |= factor_columns(rhs)
+    if names & _numeric_names(question):
+        raise StudyError(
+            f"formula: column {sorted(names)[0]!r} is used as a number and as a factor;"
+            " one of the two is required; add a copy of the column to the table"
+        )
+    return names
+
+
+def _free_names(question: Question) -> set[str]:
+    return {name for rhs in _rhs(question) for name in used_columns(rhs)}
