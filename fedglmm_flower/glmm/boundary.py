@@ -6,7 +6,7 @@ import numpy as np
 
 from fedglmm_flower.glmm.covariance import Covariance
 from fedglmm_flower.glmm.optimise import Maximum, Objective, information, maximise
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import BoolArray, FloatArray
 
 _SUSPECT = 0.05  # singular values of Lambda below this share, or size, are examined
 _SAME = 1e-7  # log-likelihood that may be lost by setting a direction to zero
@@ -19,9 +19,10 @@ def on_boundary(
     covariance: Covariance,
     place: slice,
     found: Maximum,
+    *,
     curvature: Curvature,
     limit: FloatArray,
-) -> tuple[Maximum, FloatArray]:
+) -> tuple[Maximum, BoolArray]:
     """
     Replace a maximum with nearly singular covariance by the exactly singular one.
 
@@ -44,7 +45,7 @@ def on_boundary(
     free : boolean array
         Parameters that are not held at zero.
     """
-    free = np.ones(len(found.point), dtype=bool)
+    free: BoolArray = np.ones(len(found.point), dtype=np.bool_)
     best = found
     for term in range(len(covariance.columns)):
         while True:
@@ -66,8 +67,8 @@ def _smaller(
     place: slice,
     term: int,
     point: FloatArray,
-    free: np.typing.NDArray[np.bool_],
-) -> tuple[FloatArray, np.typing.NDArray[np.bool_]] | None:
+    free: BoolArray,
+) -> tuple[FloatArray, BoolArray] | None:
     """A start with one direction of a term's covariance less, if it is small."""
     theta = point[place]
     c = covariance.columns[term]
@@ -89,7 +90,7 @@ def _smaller(
         # Rotate to the lower triangular form: Lambda Q of the kept directions.
         new = np.zeros_like(Lambda)
         if rank > 1:
-            new[:, : rank - 1] = np.linalg.qr(kept.T, mode="r").T
+            new[:, : rank - 1] = np.asarray(np.linalg.qr(kept.T, mode="r")).T
         dropped = mine[covariance.cols[mine] >= c.start + rank - 1]
     else:
         sizes = np.abs(np.diag(Lambda))[ranks - c.start]
@@ -110,7 +111,7 @@ def _smaller(
 def _restricted(
     objective: Objective,
     start: FloatArray,
-    free: np.typing.NDArray[np.bool_],
+    free: BoolArray,
     curvature: Curvature,
     limit: FloatArray,
 ) -> Maximum:
@@ -136,9 +137,7 @@ def _restricted(
     )
 
 
-def _can_grow(
-    objective: Objective, point: FloatArray, held: np.typing.NDArray[np.bool_]
-) -> bool:
+def _can_grow(objective: Objective, point: FloatArray, held: BoolArray) -> bool:
     """Whether some direction held at zero would raise the likelihood."""
     which = np.flatnonzero(held)
 

@@ -101,7 +101,7 @@ def _softplus(x: FloatArray) -> FloatArray:
 
 def _expit(x: FloatArray) -> FloatArray:
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+    return np.asarray(np.where(x >= 0, 1.0, e) / (1.0 + e), dtype=np.float64)
 
 
 def _clipped_share(wy: FloatArray, wm: FloatArray) -> float:
@@ -266,7 +266,7 @@ class GammaLog(Family):
 
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """Minus the curvature."""
-        return -np.exp(-psi) * self.wy * safe_exp(-eta)
+        return -self.terms(eta, psi)[2]
 
     def by_psi(
         self, eta: FloatArray, psi: float
@@ -277,10 +277,10 @@ class GammaLog(Family):
 
     def aggregate(self, psi: float) -> tuple[float, float]:
         """The gamma constant, for all rows together."""
-        nu = np.exp(-psi)
+        nu = float(np.exp(-psi))
         logs = -self.constant
-        value = self.total * (nu * -psi - gammaln(nu)) + (nu - 1.0) * logs
-        slope = self.total * (1.0 - psi - digamma(nu)) + logs
+        value = self.total * (-nu * psi - float(gammaln(nu))) + (nu - 1.0) * logs
+        slope = self.total * (1.0 - psi - float(digamma(nu))) + logs
         return float(value), float(-nu * slope)
 
     def start(self, offset: FloatArray) -> float:

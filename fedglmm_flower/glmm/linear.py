@@ -1,5 +1,7 @@
 """Linear (mixed) models by ML or REML, from cross-products."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from fedglmm_flower.errors import FitError, UsageError
@@ -8,7 +10,7 @@ from fedglmm_flower.glmm.coordinates import Coordinates, build_coordinates
 from fedglmm_flower.glmm.fitted import FittedModel, RandomEffects
 from fedglmm_flower.glmm.optimise import Maximum, definite, information, maximise
 from fedglmm_flower.glmm.profiled import Profile, Profiled
-from fedglmm_flower.glmm.rows import CrossProducts, FloatArray
+from fedglmm_flower.glmm.rows import BoolArray, CrossProducts, FloatArray
 from fedglmm_flower.glmm.structure import Structure, build_structure
 from fedglmm_flower.glmm.verdict import Verdict
 
@@ -45,7 +47,9 @@ def fit_products(products: CrossProducts, method: str | None = None) -> FittedMo
         )
     response, shift = _response(products, coordinates)
     if not products.random:
-        return _without_random(products, coordinates, response, shift, method, weight)
+        estimate = _least_squares(total, coordinates, response, method, weight)
+        estimate = replace(estimate, gamma=estimate.gamma + shift)
+        return _fitted(products, coordinates, estimate, method, (Verdict.CONVERGED,))
     structure = _structure(products, weight)
     fixed = np.pad(coordinates.Q.T, ((0, 0), (0, 1)))
     columns = np.concatenate([fixed, response[None], _whitened(products, structure)])
@@ -69,14 +73,22 @@ def fit_products(products: CrossProducts, method: str | None = None) -> FittedMo
     return _fitted(
         products,
         coordinates,
-        profile,
-        shift,
+        Estimate(profile.value, profile.gamma + shift, profile.sigma2, profile.L),
         method,
         tuple(verdicts) or (Verdict.CONVERGED,),
-        _random(structure, theta, profile),
-        structure.covariance.size,
-        float(theta @ theta),
+        random=_random(structure, theta, profile),
+        theta=theta,
     )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Value, gamma, residual variance, and a factor of the products of X."""
+
+    value: float
+    gamma: FloatArray
+    sigma2: float
+    L: FloatArray
 
 
 def _response(
@@ -121,7 +133,7 @@ def _structure(products: CrossProducts, weight: float) -> Structure:
         gram = Qz.T @ total[:k, :k] @ Qz / weight
         values, vectors = np.linalg.eigh(gram)
         half = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        roots.append(np.linalg.qr(half @ Rz, mode="r"))
+        roots.append(np.asarray(np.linalg.qr(half @ Rz, mode="r")))
     return build_structure(products.random, roots)
 
 
@@ -136,9 +148,7 @@ def _whitened(products: CrossProducts, structure: Structure) -> FloatArray:
     return columns
 
 
-def _maximise(
-    objective: Profiled, structure: Structure
-) -> tuple[Maximum, np.typing.NDArray[np.bool_]]:
+def _maximise(objective: Profiled, structure: Structure) -> tuple[Maximum, BoolArray]:
     covariance = structure.covariance
     start = np.zeros(covariance.size)
     start[covariance.diagonal()] = 0.5
@@ -149,7 +159,9 @@ def _maximise(
 
     found = maximise(objective, start, curvature(start), limit)
     place = slice(0, covariance.size)
-    return on_boundary(objective, covariance, place, found, curvature, limit)
+    return on_boundary(
+        objective, covariance, place, found, curvature=curvature, limit=limit
+    )
 
 
 def _random(
@@ -171,24 +183,21 @@ def _random(
     )
 
 
-def _without_random(
-    products: CrossProducts,
+def _least_squares(
+    total: FloatArray,
     coordinates: Coordinates,
     response: FloatArray,
-    shift: FloatArray,
     method: str,
     weight: float,
-) -> FittedModel:
-    """Least squares."""
-    p = len(products.names)
-    total = products.products.sum(axis=0)
-    columns = np.zeros((p + 1, len(total)))
-    columns[:p, :-1] = coordinates.Q.T
-    columns[p] = response
+) -> Estimate:
+    """The linear model without random effects."""
+    p = coordinates.Q.shape[1]
+    columns = np.concatenate(
+        [np.pad(coordinates.Q.T, ((0, 0), (0, 1))), response[None]]
+    )
     rest = columns @ total @ columns.T
-    L = np.linalg.cholesky(rest[:p, :p])
+    L = np.asarray(np.linalg.cholesky(rest[:p, :p]), dtype=np.float64)
     half = np.linalg.solve(L, rest[:p, p])
-    gamma = np.linalg.solve(L.T, half)
     rss = float(rest[p, p] - half @ half)
     if not rss > 0:
         raise FitError("the response is fitted without error: no residual variation")
@@ -196,80 +205,40 @@ def _without_random(
     deviance = nu * (1.0 + np.log(2 * np.pi * rss / nu))
     if method == "reml":
         deviance += 2.0 * np.log(np.diag(L)).sum()
-    value, s2 = -0.5 * deviance, rss / nu
-    return _finish(
-        products,
-        coordinates,
-        value,
-        gamma + shift,
-        s2,
-        L,
-        method,
-        (Verdict.CONVERGED,),
-        (),
-        0,
-        0.0,
-    )
+    gamma = np.asarray(np.linalg.solve(L.T, half), dtype=np.float64)
+    return Estimate(-0.5 * deviance, gamma, rss / nu, L)
 
 
 def _fitted(
     products: CrossProducts,
     coordinates: Coordinates,
-    profile: Profile,
-    shift: FloatArray,
+    estimate: Estimate,
     method: str,
     verdicts: tuple[Verdict, ...],
-    random: tuple[RandomEffects, ...],
-    parameters: int,
-    relative: float,
-) -> FittedModel:
-    return _finish(
-        products,
-        coordinates,
-        profile.value,
-        profile.gamma + shift,
-        profile.sigma2,
-        profile.L,
-        method,
-        verdicts,
-        random,
-        parameters,
-        relative,
-    )
-
-
-def _finish(
-    products: CrossProducts,
-    coordinates: Coordinates,
-    value: float,
-    gamma: FloatArray,
-    s2: float,
-    L: FloatArray,
-    method: str,
-    verdicts: tuple[Verdict, ...],
-    random: tuple[RandomEffects, ...],
-    parameters: int,
-    relative: float,
+    *,
+    random: tuple[RandomEffects, ...] = (),
+    theta: FloatArray | None = None,
 ) -> FittedModel:
     """Back to the scale of the columns."""
-    root = np.linalg.inv(L).T * np.sqrt(s2)
+    root = np.linalg.inv(estimate.L).T * np.sqrt(estimate.sigma2)
     covariance = coordinates.covariance(root)
-    if method == "reml":
-        # log|R_X' R_X| was taken in gamma; on the columns it is larger.
-        value -= coordinates.logdet
+    # log|R_X' R_X| was taken in gamma; on the columns themselves it is larger.
+    jacobian = coordinates.logdet if method == "reml" else 0.0
+    theta = np.zeros(0) if theta is None else theta
+    relative = float(theta @ theta)
     return FittedModel(
         family="gaussian",
         link="identity",
         method=method,
         names=products.names,
-        estimates=coordinates.estimates(gamma),
+        estimates=coordinates.estimates(estimate.gamma),
         covariance=covariance,
         covariance_fixed_theta=covariance,
         random=random,
         dispersion=None,
-        residual_sd=float(np.sqrt(s2)),
-        loglik=float(value),
-        df=len(products.names) + parameters + 1,
+        residual_sd=float(np.sqrt(estimate.sigma2)),
+        loglik=float(estimate.value - jacobian),
+        df=len(products.names) + len(theta) + 1,
         n_rows=int(products.n_rows.sum()),
         verdicts=verdicts,
         icc=relative / (1.0 + relative) if random else None,

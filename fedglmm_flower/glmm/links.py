@@ -11,7 +11,8 @@ _HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
 
 def _mills(eta: FloatArray) -> FloatArray:
     """phi(eta) / Phi(eta), stable in both tails."""
-    return np.exp(-0.5 * eta * eta - _HALF_LOG_2PI - log_ndtr(eta))
+    logs = -0.5 * eta * eta - _HALF_LOG_2PI - log_ndtr(eta)
+    return np.asarray(np.exp(logs), dtype=np.float64)
 
 
 class BinomialProbit(Binomial):

@@ -56,6 +56,7 @@ class Marginal:
     def __init__(
         self,
         family: Family,
+        *,
         X: FloatArray,
         offset: FloatArray,
         Z: FloatArray,
@@ -244,12 +245,12 @@ class Marginal:
         """
         Gradient by the adjoint of the mode equation.
 
-        `node.by_H` is the derivative of the approximation with respect to H.  It
-        reaches the parameters through W, through Lambda, and through the mode: v
+        `node.by_curvature` is the derivative of the approximation with respect to H.
+        It reaches the parameters through W, through Lambda, and through the mode: v
         solves H v = (derivative with respect to u).
         """
         chain, family = self.chain, self.family
-        leverage = self.quadratic(Lambda @ node.by_H @ Lambda.T)
+        leverage = self.quadratic(Lambda @ node.by_curvature @ Lambda.T)
         s = family.third(mode.eta, psi) * leverage
         own = None if node.by_u is None else (node.by_u,)
         v = chain.expand(mode.factor.solve(self.sums(s) @ Lambda, own))
@@ -260,15 +261,14 @@ class Marginal:
             node.outer.sum(axis=0)
             + self.sums(bent).T @ u
             + self.sums(mode.score).T @ v
-            + 2.0 * np.einsum("gij,gjk->ik", mode.S @ Lambda, node.by_H)
+            + 2.0 * np.einsum("gij,gjk->ik", mode.S @ Lambda, node.by_curvature)
         )
         gradient = [by_gamma, self.covariance.gather(slope)]
         constant, constant_slope = family.aggregate(psi)
         if family.dispersed:
             _, score, W = family.by_psi(mode.eta, psi)
-            through = float(W @ leverage) + float(
-                ((self.sums(score) @ Lambda) * v).sum()
-            )
+            through = float(W @ leverage)
+            through += float(((self.sums(score) @ Lambda) * v).sum())
             gradient.append(np.array([node.by_psi + through + constant_slope]))
         return node.value + constant, np.concatenate(gradient)
 
@@ -287,7 +287,8 @@ class Marginal:
         )
         AWX = Lambda.T @ ZWX
         solved = self.chain.expand(mode.factor.solve(AWX))
-        return self.X.T @ WX - np.einsum("gip,giq->pq", AWX, solved)
+        lost = np.einsum("gip,giq->pq", AWX, solved)
+        return np.asarray(self.X.T @ WX - lost, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -298,5 +299,5 @@ class Nodes:
     score: FloatArray  # averaged derivative in eta, per row
     outer: FloatArray  # averaged (Z' score) u', per innermost cluster
     by_u: FloatArray | None  # derivative in the mode; None where it vanishes
-    by_H: FloatArray  # derivative in H, per innermost cluster
+    by_curvature: FloatArray  # derivative in H, per innermost cluster
     by_psi: float

@@ -77,7 +77,8 @@ class Chain:
         outer = self.ancestors[0]
         if len(self.stages) == 1:
             return values
-        return np.bincount(outer, values, minlength=len(self.stages[0].levels))
+        size = len(self.stages[0].levels)
+        return np.asarray(np.bincount(outer, values, size), dtype=np.float64)
 
 
 def build_chain(
@@ -107,14 +108,12 @@ def build_chain(
     order = np.lexsort([groups[g][1] for g in reversed(sequence)])
     stages: list[Stage] = []
     firsts: list[IntArray] = []
-    codes_above: IntArray | None = None
+    codes_above: IntArray = np.zeros(len(order), dtype=np.intp)
     column = 0
     for g in sequence:
         name, index, levels, width = groups[g]
         code = index[order]
-        change = code[1:] != code[:-1]
-        if codes_above is not None:
-            change |= codes_above[1:] != codes_above[:-1]
+        change = (code[1:] != code[:-1]) | (codes_above[1:] != codes_above[:-1])
         first = np.flatnonzero(np.r_[True, change])
         if len(first) != len(present[g]):
             other = stages[-1].group
@@ -123,10 +122,7 @@ def build_chain(
                 "one meets several clusters of the other; clusters must be nested; "
                 "for crossed effects pool the data and use lme4 or MixedModels.jl"
             )
-        if codes_above is None:
-            parent = np.zeros(len(first), dtype=np.intp)
-        else:
-            parent = codes_above[first]
+        parent = codes_above[first]
         starts = np.flatnonzero(np.r_[True, parent[1:] != parent[:-1]])
         stages.append(
             Stage(
@@ -141,9 +137,8 @@ def build_chain(
         counts = np.diff(np.r_[first, len(order)])
         codes_above = np.repeat(np.arange(len(first)), counts)
         firsts.append(first)
-    assert codes_above is not None
     inner = firsts[-1]
-    ancestors: list[IntArray] = []
-    for first in firsts:
-        ancestors.append(np.searchsorted(first, inner, side="right") - 1)
-    return Chain(tuple(stages), order, inner, codes_above, tuple(ancestors))
+    ancestors = tuple(
+        np.searchsorted(first, inner, side="right") - 1 for first in firsts
+    )
+    return Chain(tuple(stages), order, inner, codes_above, ancestors)

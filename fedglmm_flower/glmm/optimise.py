@@ -11,6 +11,7 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
 NEAR = 1e-6  # standard errors: BFGS hands over to Newton
 ARRIVED = 1e-8  # standard errors: the gradient counts as zero
+_ITERATIONS = 200
 _STEP = 1e-3  # standard errors: spacing of differences of the gradient
 
 
@@ -63,6 +64,12 @@ def definite(B: FloatArray, floor: float = 1e-8) -> FloatArray:
     return np.asarray((vectors * values) @ vectors.T * np.outer(scale, scale))
 
 
+def inverse(B: FloatArray) -> FloatArray:
+    """Inverse of a curvature, exactly symmetric."""
+    half = np.asarray(np.linalg.inv(B), dtype=np.float64)
+    return 0.5 * (half + half.T)
+
+
 def information(objective: Objective, x: FloatArray, scale: FloatArray) -> FloatArray:
     """
     Minus the Hessian by central differences of the exact gradient.
@@ -84,12 +91,41 @@ def information(objective: Objective, x: FloatArray, scale: FloatArray) -> Float
     return 0.5 * (B + B.T)
 
 
+def _line(
+    objective: Objective,
+    x: FloatArray,
+    value: float,
+    *,
+    step: FloatArray,
+    slope: float,
+    cap: float,
+) -> tuple[float, float, FloatArray] | None:
+    """Length, value and gradient of an acceptable step; None if there is none."""
+    t = min(1.0, cap)
+    for _ in range(30):
+        trial, trial_g = _tried(objective, x + t * step)
+        if trial >= value + 1e-4 * t * slope - 1e-13 * abs(value):
+            break
+        if np.isfinite(trial):
+            curve = value + t * slope - trial
+            t *= float(np.clip(0.5 * t * slope / curve, 0.1, 0.5))
+        else:
+            t *= 0.2
+    else:
+        return None
+    while t < cap and trial_g @ step > 0.7 * slope and t < 64:
+        further, further_g = _tried(objective, x + 2 * t * step)
+        if further <= trial:
+            break
+        t, trial, trial_g = 2 * t, further, further_g
+    return t, trial, trial_g
+
+
 def bfgs(
     objective: Objective,
     x: FloatArray,
     B: FloatArray,
     limit: FloatArray,
-    iterations: int = 200,
 ) -> tuple[FloatArray, float, FloatArray, FloatArray]:
     """
     Climb with the BFGS update of the curvature B until the step is `NEAR` zero.
@@ -110,35 +146,20 @@ def bfgs(
     """
     value, g = _tried(objective, x)
     fresh = True
-    for _ in range(iterations):
-        step = np.linalg.solve(B, g)
+    for _ in range(_ITERATIONS):
+        step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
         slope = float(g @ step)
         if slope < NEAR**2:
             break
-        cap = float(np.min(limit / np.maximum(np.abs(step), 1e-300)))
-        t = min(1.0, cap)
-        accepted = False
-        for _ in range(30):
-            trial, trial_g = _tried(objective, x + t * step)
-            if trial >= value + 1e-4 * t * slope - 1e-13 * abs(value):
-                accepted = True
-                break
-            if np.isfinite(trial):
-                curve = value + t * slope - trial
-                t *= float(np.clip(0.5 * t * slope / curve, 0.1, 0.5))
-            else:
-                t *= 0.2
-        if not accepted:
+        cap = float((limit / np.maximum(np.abs(step), 1e-300)).min())
+        reached = _line(objective, x, value, step=step, slope=slope, cap=cap)
+        if reached is None:
             if fresh:
                 break
             B = definite(information(objective, x, 1 / np.sqrt(np.diag(B))), 1e-6)
             fresh = True
             continue
-        while t < cap and trial_g @ step > 0.7 * slope and t < 64:
-            further, further_g = _tried(objective, x + 2 * t * step)
-            if further <= trial:
-                break
-            t, trial, trial_g = 2 * t, further, further_g
+        t, trial, trial_g = reached
         s, y = t * step, g - trial_g
         x, value, g = x + s, trial, trial_g
         fresh = False
@@ -168,12 +189,12 @@ def maximise(
     distance, positive = np.inf, False
     for attempt in range(8):
         errors, positive = _standard_errors(exact)
-        distance = float(np.max(np.abs(g) * errors))
+        distance = float((np.abs(g) * errors).max())
         if distance <= ARRIVED and attempt:
             break
         step = np.linalg.solve(exact if positive else definite(exact), g)
-        step *= min(1.0, float(np.min(limit / np.maximum(np.abs(step), 1e-300))))
-        moved = float(np.sqrt(max(step @ (exact @ step), 0.0)))
+        step *= min(1.0, float((limit / np.maximum(np.abs(step), 1e-300)).min()))
+        moved = float(np.sqrt(max(float(step @ (exact @ step)), 0.0)))
         trial, trial_g = _tried(objective, x + step)
         if trial < value - 1e-9 * (1 + abs(value)):
             x, value, g, B = bfgs(objective, x, definite(exact), limit)
@@ -183,7 +204,7 @@ def maximise(
         if moved > NEAR or not positive:
             exact = information(objective, x, errors)
     errors, positive = _standard_errors(exact)
-    distance = float(np.max(np.abs(g) * errors))
+    distance = float((np.abs(g) * errors).max())
     return Maximum(x, value, g, exact, distance, positive)
 
 

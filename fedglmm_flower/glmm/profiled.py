@@ -88,7 +88,7 @@ class Profiled:
         P[:, :e, e:] = P[:, e:, :e].swapaxes(1, 2)
         P[:, e:, e:] = Lambda.T @ self.ZZ @ Lambda
         factor = eliminate(self.chain, P, lead=e)
-        L = np.linalg.cholesky(factor.rest[:p, :p])
+        L = np.asarray(np.linalg.cholesky(factor.rest[:p, :p]), dtype=np.float64)
         half = solve_triangular(L, factor.rest[:p, p], lower=True)
         gamma = np.asarray(solve_triangular(L.T, half), dtype=np.float64)
         pwrss = float(factor.rest[p, p] - half @ half)

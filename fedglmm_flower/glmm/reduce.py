@@ -6,6 +6,7 @@ from fedglmm_flower.glmm.nesting import build_chain
 from fedglmm_flower.glmm.rows import (
     CrossProducts,
     FloatArray,
+    IntArray,
     ModelRows,
     ProductTerm,
     RandomTerm,
@@ -71,9 +72,9 @@ def cross_products(rows: ModelRows) -> CrossProducts:
 
 def distinct_groups(
     terms: tuple[RandomTerm | ProductTerm, ...],
-) -> list[tuple[str, np.typing.NDArray[np.intp], tuple[str, ...], int]]:
+) -> list[tuple[str, IntArray, tuple[str, ...], int]]:
     """Grouping factors of some random terms, with their numbers of effects."""
-    found: dict[str, tuple[str, np.typing.NDArray[np.intp], tuple[str, ...], int]] = {}
+    found: dict[str, tuple[str, IntArray, tuple[str, ...], int]] = {}
     for term in terms:
         width = len(term.names)
         if term.group in found:
@@ -82,7 +83,7 @@ def distinct_groups(
     return list(found.values())
 
 
-def _shares(total: int, counts: np.typing.NDArray[np.intp]) -> FloatArray:
+def _shares(total: int, counts: IntArray) -> IntArray:
     """Row counts by cluster; pseudo-data have their own, only the sum is real."""
     shares = counts.astype(np.intp)
     shares[0] += total - int(shares.sum())

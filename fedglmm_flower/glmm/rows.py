@@ -1,12 +1,13 @@
 """What the engine is given: rows, or per-cluster cross-products, as plain arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -140,3 +141,21 @@ class CrossProducts:
     n_rows: IntArray
     weight_sums: FloatArray
     random: tuple[ProductTerm, ...]
+
+
+def select_rows(rows: ModelRows, keep: BoolArray) -> ModelRows:
+    """Some of the rows; a weight of zero, for one, is the same as no row."""
+    if keep.all():
+        return rows
+    return replace(
+        rows,
+        basis=rows.basis[keep],
+        response=rows.response[keep],
+        weights=rows.weights[keep],
+        trials=rows.trials[keep],
+        offset=rows.offset[keep],
+        random=tuple(
+            replace(term, index=term.index[keep], Z=term.Z[keep])
+            for term in rows.random
+        ),
+    )
