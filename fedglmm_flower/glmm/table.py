@@ -141,9 +141,7 @@ def level_codes(
         If a cell holds an undeclared level.
     """
     text = as_text(series)
-    codes = pd.Index(list(levels)).get_indexer(
-        pd.Index(text.fillna("").astype(object))
-    )
+    codes = pd.Index(list(levels)).get_indexer(pd.Index(text.fillna("").astype(object)))
     out = codes.astype(np.float64)
     out[codes < 0] = np.nan
     # A declared level is text and never missing, even one spelled "" or "NaN".
@@ -158,9 +156,7 @@ def level_codes(
     return out
 
 
-def _numbers(
-    series: pd.Series, column: Column, at: str, first_row: int
-) -> FloatArray:
+def _numbers(series: pd.Series, column: Column, at: str, first_row: int) -> FloatArray:
     numbers, wrong = parse_numbers(series)
     if wrong.any():
         raise DataError(

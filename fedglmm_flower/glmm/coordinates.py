@@ -1,0 +1,117 @@
+"""Fixed-effect coordinates in which every model is well conditioned."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from fedglmm_flower.errors import FitError
+from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.verdict import Verdict
+
+_TINY_COEFFICIENT = 1e-12  # relative; below it a column adds no basis function
+_TINY_PIVOT = 1e-11  # 1 - R^2 of a column given the columns before it
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """
+    ``X beta = basis Q gamma`` with ``gamma = R beta``.
+
+    Attributes
+    ----------
+    Q : array of shape (k, p)
+        Orthonormal in the space of basis functions.
+    R : array of shape (p, p)
+        Upper triangular.
+    """
+
+    Q: FloatArray
+    R: FloatArray
+
+    def estimates(self, gamma: FloatArray) -> FloatArray:
+        """Coefficients of the named columns: R^-1 gamma."""
+        return np.asarray(solve_triangular(self.R, gamma), dtype=np.float64)
+
+    def covariance(self, root: FloatArray) -> FloatArray:
+        """Covariance of the coefficients, from a root of that of gamma (p, m)."""
+        half = self.estimates(root)
+        return half @ half.T
+
+    @property
+    def logdet(self) -> float:
+        """Log |det R|: what REML's determinant gains on the original columns."""
+        return float(np.log(np.abs(np.diag(self.R))).sum())
+
+    def constant(self, const: FloatArray) -> FloatArray | None:
+        """Gamma of the constant function, if the model contains it."""
+        gamma = self.Q.T @ const
+        inside = np.abs(self.Q @ gamma - const).max(initial=0.0) < 1e-9
+        return gamma if inside else None
+
+
+def build_coordinates(
+    names: tuple[str, ...], coefficients: FloatArray, gram: FloatArray
+) -> Coordinates:
+    """
+    Orthogonalise the model columns and check that they are independent.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the columns, for the message.
+    coefficients : array of shape (p, k)
+    gram : array of shape (k, k)
+        Weighted products of the basis functions over all rows.
+
+    Raises
+    ------
+    FitError
+        If a column depends on the columns before it.
+    """
+    lengths = np.sqrt((coefficients**2).sum(axis=1))
+    for name, length in zip(names, lengths, strict=True):
+        if length == 0:
+            raise FitError(_dependent(name, "is zero in every row"))
+    Q, R = np.linalg.qr((coefficients / lengths[:, None]).T)
+    flat = np.flatnonzero(np.abs(np.diag(R)) < _TINY_COEFFICIENT)
+    if len(flat) or Q.shape[1] < len(names):
+        j = int(flat[0]) if len(flat) else Q.shape[1]
+        raise FitError(_dependent(names[j], "repeats earlier columns"))
+    G = Q.T @ gram @ Q
+    _check_pivots(names, G, coefficients, gram)
+    return Coordinates(Q, R * lengths)
+
+
+def _check_pivots(
+    names: tuple[str, ...],
+    G: FloatArray,
+    coefficients: FloatArray,
+    gram: FloatArray,
+) -> None:
+    rest = G.copy()
+    scale = np.diag(G).copy()
+    largest = float(scale.max(initial=0.0))
+    for j in range(len(names)):
+        pivot = rest[j, j]
+        if scale[j] <= 1e-24 * largest or pivot <= _TINY_PIVOT * scale[j]:
+            raise FitError(_dependent(names[j], _why(j, coefficients, gram)))
+        rest -= np.outer(rest[:, j], rest[j]) / pivot
+
+
+def _why(j: int, coefficients: FloatArray, gram: FloatArray) -> str:
+    products = coefficients @ gram @ coefficients.T
+    if products[j, j] <= 0:
+        return "is zero in every row"
+    for i in range(j):
+        cross = products[i, j] ** 2
+        if cross >= (1 - 1e-12) * products[i, i] * products[j, j]:
+            return f"is a multiple of {i + 1}. column in every row"
+    return "is a combination of the columns before it in these data"
+
+
+def _dependent(name: str, what: str) -> str:
+    verdict = Verdict.RANK_DEFICIENT
+    if "multiple of 1." in what:
+        verdict, what = Verdict.CONSTANT_COLUMN, "is constant"
+    return f"column {name!r} {what}: {verdict.value}"

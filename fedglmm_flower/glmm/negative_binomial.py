@@ -1,0 +1,123 @@
+"""Overdispersed counts: the negative binomial with variance mu + mu^2 / theta."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from fedglmm_flower.glmm.family import Family, safe_exp
+from fedglmm_flower.glmm.rows import FloatArray
+
+ShapeSum = Callable[[float], tuple[float, float]]
+
+
+class NegativeBinomialLog(Family):
+    """
+    NB2 counts, log link; psi = log theta.
+
+    l = y eta - (y + theta) log(theta + e^eta) + theta log theta + log Gamma(y +
+    theta) - log Gamma(theta) - log y!.  In eta - psi this is a logistic
+    log-likelihood with y + theta trials.
+
+    Parameters
+    ----------
+    response, weights, trials, constant
+        See `Family`; trials are not used.
+    shape_sum : callable, optional
+        theta -> (sum of w log Gamma(y + theta), its derivative in theta), where rows
+        are pseudo-data and the sum comes with them.
+    """
+
+    name = "nbinom2"
+    link = "log"
+    dispersed = True
+
+    def __init__(
+        self,
+        response: FloatArray,
+        weights: FloatArray,
+        trials: FloatArray,
+        constant: float | None = None,
+        shape_sum: ShapeSum | None = None,
+    ) -> None:
+        super().__init__(response, weights, trials, constant)
+        if shape_sum is None:
+            values, which = np.unique(response, return_inverse=True)
+            counts = np.bincount(which, weights)
+
+            def shape_sum(theta: float) -> tuple[float, float]:
+                shifted = values + theta
+                return (
+                    float(counts @ gammaln(shifted)),
+                    float(counts @ digamma(shifted)),
+                )
+
+        self.shape_sum: ShapeSum = shape_sum
+
+    def response_constant(self) -> float:
+        """Minus the sum of w log y!."""
+        return -float(np.sum(np.where(self.w > 0, self.w * gammaln(self.y + 1), 0.0)))
+
+    def _logistic(
+        self, eta: FloatArray, psi: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Trials y + theta, p = mu / (theta + mu), and log(theta + mu)."""
+        x = eta - psi
+        e = np.exp(-np.abs(x))
+        p = np.where(x >= 0, 1.0, e) / (1.0 + e)
+        logs = psi + np.maximum(x, 0.0) + np.log1p(e)
+        return self.wy + self.w * np.exp(psi), p, logs
+
+    def terms(
+        self, eta: FloatArray, psi: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The observed, not the expected, curvature."""
+        trials, p, logs = self._logistic(eta, psi)
+        return (
+            self.wy * eta - trials * logs,
+            self.wy - trials * p,
+            trials * p * (1.0 - p),
+        )
+
+    def third(self, eta: FloatArray, psi: float) -> FloatArray:
+        """As for the logistic."""
+        trials, p, _ = self._logistic(eta, psi)
+        return trials * p * (1.0 - p) * (1.0 - 2.0 * p)
+
+    def by_psi(
+        self, eta: FloatArray, psi: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The trials grow with theta, and eta - psi falls."""
+        trials, p, logs = self._logistic(eta, psi)
+        wt = self.w * np.exp(psi)
+        v = p * (1.0 - p)
+        return (
+            -wt * logs - trials * (1.0 - p),
+            trials * v - wt * p,
+            wt * v - trials * v * (1.0 - 2.0 * p),
+        )
+
+    def aggregate(self, psi: float) -> tuple[float, float]:
+        """Gamma functions of theta alone, over all rows."""
+        theta = float(np.exp(psi))
+        value, slope = self.shape_sum(theta)
+        n = self.total
+        total = value + n * (theta * psi - float(gammaln(theta))) + self.constant
+        by_theta = slope + n * (psi + 1.0 - float(digamma(theta)))
+        return total, theta * by_theta
+
+    def start(self, offset: FloatArray) -> float:
+        """Log of the overall rate."""
+        exposure = float(self.w @ safe_exp(offset))
+        return float(np.log(max(self.wy.sum(), 0.5) / max(exposure, 1e-300)))
+
+    def start_psi(self, eta: FloatArray) -> float:
+        """Moment estimate of theta, kept between 0.05 and 100."""
+        mean = safe_exp(eta)
+        excess = float(self.w @ ((self.y - mean) ** 2 - mean))
+        theta = float(self.w @ mean**2) / max(excess, 1e-300)
+        return float(np.log(np.clip(theta, 0.05, 100.0)))
+
+    def inverse(self, eta: FloatArray) -> FloatArray:
+        """Expected count."""
+        return safe_exp(eta)
