@@ -1,0 +1,36 @@
+"""How a message travels: canonical bytes, sealed, signed, and bound to its place."""
+
+from fedglmm_flower.envelope.binding import Binding
+from fedglmm_flower.envelope.framing import Header
+from fedglmm_flower.envelope.key_files import (
+    read_identity,
+    read_public,
+    write_identity,
+    write_public,
+)
+from fedglmm_flower.envelope.keys import Identity, PublicIdentity, new_identity
+from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
+from fedglmm_flower.envelope.release_codec import decode_release, encode_release
+from fedglmm_flower.envelope.result_codec import decode_result, encode_result
+from fedglmm_flower.envelope.sealing import read_header, seal, unseal
+
+__all__ = [
+    "Binding",
+    "EnvelopeRefusedError",
+    "Header",
+    "Identity",
+    "PublicIdentity",
+    "Reason",
+    "decode_release",
+    "decode_result",
+    "encode_release",
+    "encode_result",
+    "new_identity",
+    "read_header",
+    "read_identity",
+    "read_public",
+    "seal",
+    "unseal",
+    "write_identity",
+    "write_public",
+]

@@ -1,0 +1,63 @@
+"""What a sealed message is bound to: opened anywhere else, it is refused."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from fedglmm_flower.envelope.names import MAX_NAME, is_digest, name_fault
+from fedglmm_flower.errors import UsageError
+
+Kind: TypeAlias = Literal["release", "result"]
+KINDS: Final = ("release", "result")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """
+    The place of one message in the exchange.
+
+    Leaves the site: all four travel in clear beside the sealed message, so none may
+    hold data.
+
+    Parameters
+    ----------
+    kind : {"release", "result"}
+        From a site to the coordinator, or back.
+    study_digest : str
+        SHA-256 of the study's canonical bytes, 64 lower-case hex digits.
+    run_id : str
+        Name of the run, single use: a message of one run is refused in another.
+    site : str
+        The site that sends the release or receives the result.
+
+    Raises
+    ------
+    UsageError
+        If a field is not of its form.
+    """
+
+    kind: Kind
+    study_digest: str
+    run_id: str
+    site: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            msg = (
+                "binding, kind: another kind was found; 'release' or 'result' is "
+                "required; correct the call"
+            )
+            raise UsageError(msg)
+        if not is_digest(self.study_digest):
+            msg = (
+                "binding, study_digest: no digest was found; 64 lower-case hex digits "
+                "are required; use the digest of the study"
+            )
+            raise UsageError(msg)
+        for field, value in (("run_id", self.run_id), ("site", self.site)):
+            fault = name_fault(value)
+            if fault is not None:
+                msg = (
+                    f"binding, {field}: {fault} was found; 1 to {MAX_NAME} characters "
+                    "without control characters are required; choose another name"
+                )
+                raise UsageError(msg)

@@ -1,0 +1,238 @@
+"""``Released`` <-> bytes: the format ``fedglmm-release/1``.
+
+Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object::
+
+    {"clusters": [{"cluster": [name, ...], "n_rows": whole | null,
+                   "values": [float, ...]}, ...],
+     "format": "fedglmm-release/1",
+     "n_missing": whole | null,
+     "order": 1..12,
+     "release_set": name,
+     "site": name,
+     "software": name,
+     "spent": {"delta": float, "epsilon": float | "inf", "mechanism": name,
+               "relation": "none" | "zero_out" | "add_remove" | "replace_one"},
+     "study_digest": 64 hex digits}
+
+Every key is required and no other is read.  There is at least one cluster, no cluster
+comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"`` if and
+only if the mechanism and the relation are ``"none"``.
+"""
+
+import math
+from typing import Final
+
+from fedglmm_flower.envelope.fields import (
+    MAX_WHOLE,
+    check_format,
+    digest_of,
+    fields_of,
+    finite_of,
+    list_of,
+    name_of,
+    refuse,
+    whole_of,
+)
+from fedglmm_flower.envelope.wire import MAX_BYTES, canonical_bytes, strict_parse
+from fedglmm_flower.site.released import ClusterRelease, Released, Spent
+
+RELEASE_FORMAT: Final = "fedglmm-release/1"
+MAX_ORDER: Final = 12
+RELATIONS: Final = ("none", "zero_out", "add_remove", "replace_one")
+
+_KEYS: Final = (
+    "clusters",
+    "format",
+    "n_missing",
+    "order",
+    "release_set",
+    "site",
+    "software",
+    "spent",
+    "study_digest",
+)
+
+
+def encode_release(released: Released) -> bytes:
+    """
+    Write what a site released; nothing else can be written.
+
+    Leaves the site: the bytes do, after sealing.
+
+    Law: ``decode_release(encode_release(r)) == r``.
+
+    Parameters
+    ----------
+    released : Released
+        The last type of a summary at a site.
+
+    Returns
+    -------
+    bytes
+        Canonical JSON of format ``fedglmm-release/1``.
+
+    Raises
+    ------
+    WireError
+        If a field breaks the module's rules; then no receiver would read it.
+    TypeError
+        If given anything but a ``Released``.
+
+    Examples
+    --------
+    >>> site = ClusterRelease((), 3, (3.0, 0.5))
+    >>> none = Spent("none", math.inf, 0.0, "none")
+    >>> one = Released("a", "0" * 64, "canonical", 2, 0, (site,), none, "x 1")
+    >>> encode_release(one).decode()[:57]
+    '{"clusters":[{"cluster":[],"n_rows":3,"values":[3.0,0.5]}'
+    >>> decode_release(encode_release(one)) == one
+    True
+    """
+    if not isinstance(released, Released):
+        msg = f"only Released can be encoded, not {type(released).__name__}"
+        raise TypeError(msg)
+    plain = _plain_release(released)
+    if _read_release(plain) != released:
+        refuse("release", "a field of another type", "tuples and numbers are")
+    return canonical_bytes(plain, where="release")
+
+
+def decode_release(data: bytes, max_size: int = MAX_BYTES) -> Released:
+    """
+    Read what a site released.
+
+    Law: ``encode_release(decode_release(b)) == b`` for every ``b`` not refused.
+
+    Parameters
+    ----------
+    data : bytes
+        What was unsealed.
+    max_size : int
+        Largest number of bytes that is looked at.
+
+    Returns
+    -------
+    Released
+        The release.
+
+    Raises
+    ------
+    WireError
+        If the bytes are not canonical JSON of a known format, or a field breaks the
+        module's rules.  The message quotes no statistic.
+    """
+    return _read_release(strict_parse(data, max_size, where="release"))
+
+
+def _plain_release(released: Released) -> dict[str, object]:
+    spent = released.spent
+    return {
+        "clusters": [
+            {
+                "cluster": list(entry.cluster),
+                "n_rows": entry.n_rows,
+                "values": [_as_float(value) for value in entry.values],
+            }
+            for entry in released.clusters
+        ],
+        "format": RELEASE_FORMAT,
+        "n_missing": released.n_missing,
+        "order": released.order,
+        "release_set": released.release_set,
+        "site": released.site,
+        "software": released.software,
+        "spent": {
+            "delta": _as_float(spent.delta),
+            "epsilon": "inf" if spent.epsilon == math.inf else _as_float(spent.epsilon),
+            "mechanism": spent.mechanism,
+            "relation": spent.relation,
+        },
+        "study_digest": released.study_digest,
+    }
+
+
+def _as_float(value: object) -> object:
+    """An int where a float is meant is one; everything else is judged on reading."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if abs(value) <= MAX_WHOLE else value
+    return value
+
+
+def _read_release(message: object) -> Released:
+    where = "release"
+    fields = fields_of(check_format(message, RELEASE_FORMAT, where), _KEYS, where)
+    return Released(
+        site=name_of(fields["site"], "release, site"),
+        study_digest=digest_of(fields["study_digest"], "release, study_digest"),
+        release_set=name_of(fields["release_set"], "release, release_set"),
+        order=whole_of(fields["order"], 1, MAX_ORDER, "release, order"),
+        n_missing=_count_of(fields["n_missing"], "release, n_missing"),
+        clusters=_read_clusters(fields["clusters"]),
+        spent=_read_spent(fields["spent"]),
+        software=name_of(fields["software"], "release, software"),
+    )
+
+
+def _read_clusters(value: object) -> tuple[ClusterRelease, ...]:
+    where = "release, clusters"
+    clusters = tuple(
+        _read_cluster(entry, f"release, cluster {number}")
+        for number, entry in enumerate(list_of(value, where), start=1)
+    )
+    if not clusters:
+        refuse(where, "an empty list", "at least one cluster is")
+    if len({entry.cluster for entry in clusters}) < len(clusters):
+        refuse(where, "one cluster twice", "one entry a cluster is")
+    if len({len(entry.values) for entry in clusters}) > 1:
+        refuse(
+            where,
+            "different numbers of values",
+            "the same number in every cluster is",
+        )
+    return clusters
+
+
+def _read_cluster(value: object, where: str) -> ClusterRelease:
+    fields = fields_of(value, ("cluster", "n_rows", "values"), where)
+    path = list_of(fields["cluster"], f"{where}, cluster")
+    values = list_of(fields["values"], f"{where}, values")
+    return ClusterRelease(
+        cluster=tuple(name_of(part, f"{where}, cluster") for part in path),
+        n_rows=_count_of(fields["n_rows"], f"{where}, n_rows"),
+        values=tuple(finite_of(number, f"{where}, values") for number in values),
+    )
+
+
+def _read_spent(value: object) -> Spent:
+    where = "release, spent"
+    fields = fields_of(value, ("delta", "epsilon", "mechanism", "relation"), where)
+    unbounded = fields["epsilon"] == "inf"
+    spent = Spent(
+        mechanism=name_of(fields["mechanism"], f"{where}, mechanism"),
+        epsilon=math.inf
+        if unbounded
+        else finite_of(fields["epsilon"], f"{where}, epsilon"),
+        delta=finite_of(fields["delta"], f"{where}, delta"),
+        relation=name_of(fields["relation"], f"{where}, relation"),
+    )
+    if spent.relation not in RELATIONS:
+        required = f"one of {', '.join(RELATIONS)} is"
+        refuse(f"{where}, relation", "another relation", required)
+    if not (spent.epsilon >= 0.0 and 0.0 <= spent.delta <= 1.0):
+        refuse(
+            where,
+            "a negative epsilon or a delta outside 0 to 1",
+            "a privacy loss is",
+        )
+    silent = {unbounded, spent.mechanism == "none", spent.relation == "none"}
+    if len(silent) > 1:
+        refuse(
+            where,
+            "a contradiction of mechanism, epsilon and relation",
+            "epsilon 'inf' exactly for mechanism and relation 'none' is",
+        )
+    return spent
+
+
+def _count_of(value: object, where: str) -> int | None:
+    return None if value is None else whole_of(value, 0, MAX_WHOLE, where)
