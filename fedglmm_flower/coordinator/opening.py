@@ -1,0 +1,193 @@
+"""Open sealed releases: only what is right in every respect is used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedglmm_flower.coordinator.targets import Targets, targets_of
+from fedglmm_flower.envelope import (
+    Binding,
+    Identity,
+    PublicIdentity,
+    decode_release,
+    unseal,
+)
+from fedglmm_flower.errors import (
+    AllRefusedError,
+    EnvelopeError,
+    FedglmmError,
+    QuorumError,
+    WireError,
+)
+from fedglmm_flower.site.released import Released
+from fedglmm_flower.study.release import effective_order
+from fedglmm_flower.study.study import Study
+
+# Refusals that belong to ordinary work: the quorum does not wait for these sites.
+GATE_CODES = ("disclosure-refused", "site-empty")
+MISSING_CODES = ("site-missing", "site-crashed", "node-unavailable")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a site sent nothing: a fixed code and a data-free sentence."""
+
+    code: str
+    public: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """
+    A release that was accepted.
+
+    Parameters
+    ----------
+    released : Released
+        What the site sent.
+    targets : Targets
+        Its sums by role.
+    bytes_sent : int
+        Size of the sealed message.
+    """
+
+    released: Released
+    targets: Targets
+    bytes_sent: int
+
+
+def open_releases(
+    study: Study,
+    sealed: Mapping[str, bytes],
+    *,
+    run_id: str,
+    identity: Identity,
+    publics: Mapping[str, PublicIdentity],
+) -> tuple[dict[str, Opened], dict[str, Refusal]]:
+    """
+    Open every sealed release.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked.
+    sealed : mapping
+        Sealed release of each site.
+    run_id : str
+        Name of the run.
+    identity : Identity
+        The coordinator's keys.
+    publics : mapping
+        Pinned public identity of each site.
+
+    Returns
+    -------
+    opened : dict
+        Accepted releases, in sorted order of sites.
+    refused : dict
+        Sites whose message was not accepted, and why.
+    """
+    opened: dict[str, Opened] = {}
+    refused: dict[str, Refusal] = {}
+    for site in sorted(sealed):
+        try:
+            opened[site] = _open(
+                study, site, sealed[site], run_id, identity, publics.get(site)
+            )
+        except FedglmmError as error:
+            reason = getattr(error, "reason", None)
+            label = "" if reason is None else f" ({reason.value})"
+            refused[site] = Refusal(error.code, f"{error.public}{label}")
+    return opened, refused
+
+
+def require_quorum(
+    study: Study,
+    opened: Mapping[str, Opened],
+    refusals: Mapping[str, Refusal],
+    quorum: int | None,
+) -> None:
+    """
+    Check that enough sites can be used.
+
+    Parameters
+    ----------
+    study : Study
+        Names the expected sites.
+    opened : mapping
+        Sites that can be used.
+    refusals : mapping
+        Sites that cannot.
+    quorum : int or None
+        Fewest sites; None for every expected site that the gate lets through, and at
+        least two.
+
+    Raises
+    ------
+    AllRefusedError
+        If every site refused.
+    QuorumError
+        If too few can be used.
+    """
+    why = "; ".join(
+        f"site {site!r}: {r.code} ({r.public})" for site, r in sorted(refusals.items())
+    )
+    absent = any(r.code in MISSING_CODES for r in refusals.values())
+    if not opened and refusals and not absent:
+        raise AllRefusedError(
+            f"study {study.name!r}: all {len(refusals)} sites refused: {_short(why)}; "
+            "at least one must answer; ask the sites what their policy needs"
+        )
+    gated = sum(r.code in GATE_CODES for r in refusals.values())
+    needed = max(2, len(study.sites) - gated) if quorum is None else quorum
+    if len(opened) < max(1, needed):
+        raise QuorumError(
+            f"study {study.name!r}: {len(opened)} of {len(study.sites)} sites can be "
+            f"used; {needed} are required; {_short(why) or 'no site refused'}; wait "
+            "for the missing sites, or set a lower quorum"
+        )
+
+
+def _open(
+    study: Study,
+    site: str,
+    sealed: bytes,
+    run_id: str,
+    identity: Identity,
+    public: PublicIdentity | None,
+) -> Opened:
+    if site not in study.sites or public is None:
+        raise EnvelopeError(
+            f"release of {site!r}: the site is not expected; only the study's sites "
+            "with a pinned key are accepted; correct the list of sites"
+        )
+    binding = Binding("release", study.digest, run_id, site)
+    payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
+    released = decode_release(payload)
+    _check(study, site, released)
+    statistics = study.statistics(released.order)
+    targets = targets_of(study.model, statistics, released.clusters[0], site)
+    return Opened(released, targets, len(sealed))
+
+
+def _check(study: Study, site: str, released: Released) -> None:
+    if released.site != site or released.study_digest != study.digest:
+        raise WireError(
+            f"release of {site!r}: speaks of site {released.site!r} or of another "
+            "study inside its seal; both must agree; ask the site"
+        )
+    highest = effective_order(study.model, study.order)
+    if released.release_set != study.release_set or released.order > highest:
+        raise WireError(
+            f"release of {site!r}: set {released.release_set!r} of order "
+            f"{released.order}; at most order {highest} of {study.release_set!r} was "
+            "asked; both sides must run the same version"
+        )
+    if len(released.clusters) != 1 or released.clusters[0].cluster:
+        raise WireError(
+            f"release of {site!r}: {len(released.clusters)} clusters; one summary for "
+            "the site was asked; both sides must run the same version"
+        )
+
+
+def _short(text: str, most: int = 600) -> str:
+    return text if len(text) <= most else f"{text[:most]} ..."

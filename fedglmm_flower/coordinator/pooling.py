@@ -1,0 +1,131 @@
+"""From accepted releases to one fitted model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
+from fedglmm_flower.glmm.design import BlockSums, products_of_sums, rows_of_atoms
+from fedglmm_flower.study.model import Model
+
+
+@dataclass(frozen=True)
+class PseudoSite:
+    """
+    Pseudo-data of one site with its responses.
+
+    Parameters
+    ----------
+    rows : PseudoRows
+        Weighted rows.
+    responses : array of shape (rows,)
+        Response mass of each row.
+    residual : float
+        Largest difference of any sum, normalised.
+    """
+
+    rows: PseudoRows
+    responses: npt.NDArray[np.float64]
+    residual: float
+
+
+def pseudo_site(model: Model, targets: Targets, seed: int) -> PseudoSite:
+    """Pseudo-data and responses of one site."""
+    rows = generate(model, targets, seed)
+    responses, missed = responses_of(model, rows, targets)
+    return PseudoSite(rows, responses, max(rows.residual, missed))
+
+
+def fit_sums(
+    model: Model,
+    targets: Mapping[str, Targets],
+    method: str,
+    groups: Mapping[str, str],
+) -> FittedModel:
+    """
+    Gaussian fit from sums alone: lossless.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    targets : mapping
+        Sums of each site.
+    method : {"reml", "ml"}
+        Estimator.
+    groups : mapping
+        Name of the grouping column in the formula to itself, for each that means the
+        site.
+    """
+    blocks = [
+        BlockSums(
+            x={m: v * t.total for m, v in t.moments.items()},
+            y=t.responses,
+            yy=t.squares,
+            n_rows=t.n_rows,
+            weight_sum=t.weight_sum,
+        )
+        for t in targets.values()
+    ]
+    labels = dict.fromkeys(groups, list(targets))
+    return fit_products(products_of_sums(model, blocks, labels), method)
+
+
+def pseudo_rows(
+    model: Model,
+    targets: Mapping[str, Targets],
+    draws: Mapping[str, list[PseudoSite]],
+    groups: Mapping[str, str],
+) -> ModelRows:
+    """
+    Engine rows of pseudo-data; several draws of a site share its mass.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    targets : mapping
+        Sums of each site.
+    draws : mapping
+        Pseudo-data of each site, one or several.
+    groups : mapping
+        Grouping columns that mean the site.
+    """
+    values, mass, events, labels = [], [], [], []
+    for site, many in draws.items():
+        for one in many:
+            values.append(one.rows.values)
+            mass.append(one.rows.weights / len(many))
+            events.append(one.responses / len(many))
+            labels.extend([site] * len(one.responses))
+    weights = np.concatenate(mass)
+    responses = np.concatenate(events)
+    ones = np.ones(len(weights))
+    binomial = model.family == "binomial"
+    return rows_of_atoms(
+        model,
+        np.concatenate(values),
+        dict.fromkeys(groups, labels),
+        # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
+        response=responses if binomial else responses / weights,
+        trials=weights if binomial else ones,
+        weights=ones if binomial else weights,
+        constant=sum(t.constant for t in targets.values()),
+        n_rows=sum(t.n_rows for t in targets.values()),
+    )
+
+
+def fit_pseudo(
+    model: Model,
+    targets: Mapping[str, Targets],
+    draws: Mapping[str, list[PseudoSite]],
+    method: str,
+    groups: Mapping[str, str],
+) -> FittedModel:
+    """Fit the GLMM to pseudo-data."""
+    rows = pseudo_rows(model, targets, draws, groups)
+    return fit_rows(rows, family=model.family, link=model.link, method=method)
