@@ -98,9 +98,11 @@ def collect(
     batch = list(messages)
     while True:
         accepted = set(grid.push_messages(batch)) if batch else set()
-        outstanding |= accepted
         for message in batch:
-            if message.metadata.message_id not in accepted:
+            # Flower leaves out, or returns None for, what it could not send.
+            if message.metadata.message_id in accepted:
+                outstanding.add(message.metadata.message_id)
+            else:
                 yield Message(Error(ErrorCode.NODE_UNAVAILABLE), reply_to=message)
         replies = list(grid.pull_messages(outstanding)) if outstanding else []
         for reply in replies:

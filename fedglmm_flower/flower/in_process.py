@@ -126,7 +126,7 @@ class InProcessGrid(Grid):
         """Identifiers of the nodes that are online."""
         return list(self._contexts)
 
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Accept messages; they are carried out when their replies are pulled."""
         identifiers = []
         for message in messages:
@@ -151,7 +151,7 @@ class InProcessGrid(Grid):
     ) -> Iterable[Message]:
         """Every reply that comes; silent nodes are left out without waiting."""
         del timeout  # nothing here takes time that could be waited out
-        identifiers = set(self.push_messages(messages))
+        identifiers = self.push_messages(messages)
         replies: list[Message] = []
         while batch := list(self.pull_messages(identifiers)):
             replies += batch

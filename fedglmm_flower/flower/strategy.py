@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from flwr.app import (
     DEFAULT_TTL,
@@ -17,7 +17,7 @@ from flwr.app import (
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from fedglmm_flower.errors import QuorumError, UsageError
+from fedglmm_flower.errors import ExchangeError, QuorumError, UsageError
 from fedglmm_flower.flower.collect import collect, gather
 from fedglmm_flower.flower.exchange import (
     UNREADABLE,
@@ -86,24 +86,23 @@ class OneRoundResult(Result):
     stored: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Coordinator:
-    """
-    What the coordinator does with a round; knows nothing of Flower.
+class Coordinator(Protocol):
+    """What the coordinator does with a round; knows nothing of Flower."""
 
-    Parameters
-    ----------
-    key_id : str
-        Identifier of the key that releases are sealed to.
-    combine : callable
-        From the sealed releases and the refusals by site to the outcome.
-    seal_result : callable
-        From the outcome and a site to the sealed result, or None not to broadcast.
-    """
+    @property
+    def key_id(self) -> str:
+        """Identifier of the key that releases are sealed to."""
+        ...
 
-    key_id: str
-    combine: Callable[[Mapping[str, bytes], Mapping[str, Refused]], Any]
-    seal_result: Callable[[Any, str], bytes | None]
+    def combine(
+        self, sealed: Mapping[str, bytes], refusals: Mapping[str, Refused]
+    ) -> Any:
+        """From the sealed releases and the refusals, by site, to the outcome."""
+        ...
+
+    def seal_result(self, result: Any, site: str) -> bytes | None:
+        """The outcome sealed to a site, or None to send nothing."""
+        ...
 
 
 def _no_progress(_: Progress) -> None:
@@ -322,11 +321,13 @@ class OneRoundGlmm(Strategy):
         """Enter one reply; a release is on disk before the next one is looked at."""
         # By the message that is answered: the sender of an error is the SuperLink.
         answered = message.metadata.reply_to_message_id
-        node = next(
-            request.metadata.dst_node_id
-            for request in self._requests
-            if request.metadata.message_id == answered
-        )
+        asked = {m.metadata.message_id: m.metadata.dst_node_id for m in self._requests}
+        node = asked.get(answered)
+        if node is None:
+            raise ExchangeError(
+                f"run {self.run_id}: a reply to message {answered!r} arrived; one to a "
+                "request of this run is required; run again"
+            )
         reply = read_reply(message)
         if isinstance(reply, Received):
             reply = UNREADABLE

@@ -24,7 +24,7 @@ from fedglmm_flower.flower.exchange import Refused
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
-from fedglmm_flower.flower.strategy import Coordinator, OneRoundGlmm
+from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
 from fedglmm_flower.study import Column, Study
 
@@ -83,9 +83,9 @@ class Federation:
             )
         return {"n_sites": len(sealed)}
 
-    def seal_result(self, outcome: dict, site: str) -> bytes:
+    def seal_result(self, result: dict, site: str) -> bytes:
         return seal(
-            encode_result(outcome),
+            encode_result(result),
             binding=Binding("result", self.study.digest, RUN, site),
             sender=self.identity,
             recipient=self.publics[site],
@@ -95,11 +95,13 @@ class Federation:
     def folder(self) -> RunFolder:
         return RunFolder(self.root / "run")
 
+    @property
+    def key_id(self) -> str:
+        return self.identity.public.encrypt_id
+
     def strategy(self, **options) -> OneRoundGlmm:
-        coordinator = Coordinator(
-            self.identity.public.encrypt_id, self.combine, self.seal_result
-        )
-        return OneRoundGlmm(self.study, RUN, coordinator, self.folder, **options)
+        """A strategy whose coordinator is this federation."""
+        return OneRoundGlmm(self.study, RUN, self, self.folder, **options)
 
 
 def gaussian_study(sites) -> Study:

@@ -18,7 +18,7 @@ from fedglmm_flower.study import read_study
 from tests.flower.conftest import RUN, SITES, write_site_file
 
 
-def run(federation, grid, timeout=0.3, **options):
+def run(federation, grid, timeout=20, **options):
     """Start the strategy on a grid and return its result."""
     with grid:
         return federation.strategy(**options).start(grid, timeout=timeout)
@@ -39,15 +39,15 @@ def test_every_site_releases_and_stores_the_estimates(federation):
 
 def test_sealed_releases_are_on_disk_before_anything_is_combined(federation):
     """A fit that crashes loses no answer: the folder holds all of them."""
-    strategy = federation.strategy()
+    combine = federation.combine
 
     def crash(sealed, refusals):
         msg = "the fit crashed"
         raise ArithmeticError(msg)
 
-    object.__setattr__(strategy.coordinator, "combine", crash)
-    with federation.grid() as grid, pytest.raises(ArithmeticError):
-        strategy.start(grid, timeout=0.3)
+    federation.combine = crash
+    with pytest.raises(ArithmeticError):
+        run(federation, federation.grid())
     run_folder = federation.root / "run"
     sealed = {
         site: (run_folder / "sealed" / f"{file_name(site)}.sealed").read_bytes()
@@ -55,14 +55,14 @@ def test_sealed_releases_are_on_disk_before_anything_is_combined(federation):
     }
     note = json.loads((run_folder / "run.json").read_text())
 
-    assert federation.combine(sealed, {}) == {"n_sites": 3}
+    assert combine(sealed, {}) == {"n_sites": 3}
     assert note["run_id"] == RUN
     assert federation.study == read_study(run_folder / "study.toml")
 
 
 def test_a_silent_site_is_missing_after_the_deadline(federation):
     """A node that never answers is reported as missing; the others are combined."""
-    result = run(federation, federation.grid(silent=[1]))
+    result = run(federation, federation.grid(silent=[1]), timeout=2)
     silent = federation.study.sites[1]
 
     assert {silent: "site-missing"} == {s: r.code for s, r in result.refusals.items()}
@@ -73,7 +73,7 @@ def test_a_silent_site_is_missing_after_the_deadline(federation):
 
 def test_a_node_whose_app_crashes_is_told_from_a_silent_one(federation):
     """One crash and one absent site belong together, and nobody waits any longer."""
-    result = run(federation, federation.grid(broken=[0]), timeout=60)
+    result = run(federation, federation.grid(broken=[0]))
     crashed = federation.study.sites[0]
 
     assert {crashed: "site-crashed"} == {s: r.code for s, r in result.refusals.items()}
@@ -96,7 +96,7 @@ def test_a_site_that_joins_late_is_waited_for(federation):
         if progress == type(progress)("gather", 2, 3):
             grid.join(federation.node(federation.study.sites[2]))
 
-    result = run(federation, grid, timeout=5, progress=join_when_two_are_there)
+    result = run(federation, grid, progress=join_when_two_are_there)
 
     assert seen[:3] == [("gather", 2), ("gather", 3), ("summarise", 1)]
     assert len(result.stored) == 3
@@ -110,7 +110,7 @@ def test_a_site_that_comes_back_as_another_node_is_asked_again(federation):
         if progress.stage == "summarise" and progress.done == 2:
             grid.join(federation.node(federation.study.sites[2]))
 
-    result = run(federation, grid, timeout=5, progress=restart)
+    result = run(federation, grid, progress=restart)
 
     assert result.refusals == {}
     assert len(result.stored) == 3
@@ -121,14 +121,14 @@ def test_too_few_nodes_are_not_asked_at_all(federation):
     grid = federation.grid(sites=SITES[:2], record=True)
 
     with pytest.raises(QuorumError, match=r"2 of 3 sites.*start the missing"):
-        run(federation, grid)
+        run(federation, grid, timeout=0.3)
     assert grid.sent == []
     assert not (federation.root / "run").exists()
 
 
 def test_a_quorum_lets_the_round_go_on_without_the_absent(federation):
     """With quorum 2 two of three sites are enough."""
-    result = run(federation, federation.grid(sites=SITES[:2]), quorum=2)
+    result = run(federation, federation.grid(sites=SITES[:2]), timeout=2, quorum=2)
 
     assert len(federation.opened) == 2
     assert [r.code for r in result.refusals.values()] == ["site-missing"]
@@ -181,7 +181,7 @@ def test_a_release_under_another_sites_name_is_refused(federation):
     grid = federation.grid(sites=["south", "St. Mary/West"])
 
     with pytest.raises(EnvelopeError):
-        run(federation, grid, quorum=2)
+        run(federation, grid, timeout=2, quorum=2)
 
 
 def test_a_site_that_pins_another_coordinator_refuses(federation):
@@ -222,10 +222,8 @@ def test_a_refused_site_still_receives_the_estimates_if_it_may(federation):
 
 def test_no_broadcast_when_the_coordinator_holds_the_result_back(federation):
     """A sealer that returns None sends nothing to that site."""
-    strategy = federation.strategy()
-    object.__setattr__(strategy.coordinator, "seal_result", lambda _, __: None)
-    with federation.grid() as grid:
-        result = strategy.start(grid, timeout=0.3)
+    federation.seal_result = lambda *_: None
+    result = run(federation, federation.grid())
 
     assert result.stored == ()
     assert not federation.estimates("north").exists()
