@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	$(BIN)/python examples/gusto/demo.py
+	$(BIN)/python -m examples.gusto.demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2

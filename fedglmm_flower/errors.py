@@ -115,6 +115,13 @@ class EnvelopeError(FedglmmError):
     public = "a sealed message was refused"
 
 
+class ExchangeError(FedglmmError):
+    """The parties that answered are not those of the study, or broke the protocol."""
+
+    code = "exchange-invalid"
+    public = "the exchange did not follow the protocol"
+
+
 class FitError(FedglmmError):
     """The model cannot be fitted to these data."""
 

@@ -1,5 +1,140 @@
-"""The ServerApp of the coordinator."""
+"""The ServerApp of the coordinator: the run configuration, and one round."""
 
-from flwr.serverapp import ServerApp
+import secrets
+from dataclasses import dataclass
+from logging import INFO
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context
+from flwr.common import log
+from flwr.serverapp import Grid, ServerApp
+
+from fedglmm_flower.errors import UsageError
+from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
+from fedglmm_flower.flower.exchange import refusal
+from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.site_log import write_detail
+from fedglmm_flower.flower.strategy import OneRoundGlmm, Progress
+from fedglmm_flower.study import read_study
+
+LOG_NAME = "coordinator.log"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """
+    The run configuration, checked.
+
+    Parameters
+    ----------
+    study, run_dir, keys_dir : Path
+        Absolute paths at the coordinator.
+    deadline : float
+        Seconds to wait for the sites, and again for their answers.
+    quorum : int or None
+        Fewest sites; None for every expected one.
+    """
+
+    study: Path
+    run_dir: Path
+    keys_dir: Path
+    deadline: float
+    quorum: int | None
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "RunConfig":
+        """
+        Check the values of ``flwr run -c``.
+
+        Raises
+        ------
+        UsageError
+            If a path is not absolute or a number is out of range.
+        """
+        deadline, quorum = float(values["deadline"]), int(values["quorum"])
+        if not deadline > 0 or quorum < 0:
+            raise UsageError(
+                f"run configuration: deadline={deadline}, quorum={quorum}; a positive "
+                "deadline in seconds and a quorum of 0 (all) or more are required"
+            )
+        return cls(
+            study=_absolute(values, "study"),
+            run_dir=_absolute(values, "run-dir"),
+            keys_dir=_absolute(values, "keys-dir"),
+            deadline=deadline,
+            quorum=quorum or None,
+        )
+
+
+def run_round(grid: Grid, config: RunConfig) -> None:
+    """
+    Read study and keys, run the one round, write the result.
+
+    Parameters
+    ----------
+    grid : Grid
+        Flower's grid.
+    config : RunConfig
+        Where everything is.
+
+    Raises
+    ------
+    FedglmmError
+        If a file, the sites or the fit stand in the way.
+    """
+    study = read_study(config.study)
+    desk = CoordinatorDesk(
+        study=study,
+        run_id=secrets.token_hex(16),
+        keys=read_keys(config.keys_dir, study),
+        folder=config.run_dir,
+        quorum=config.quorum,
+    )
+    folder = RunFolder(config.run_dir)
+    strategy = OneRoundGlmm(
+        study, desk.run_id, desk, folder, quorum=config.quorum, progress=_tell
+    )
+    strategy.start(grid, timeout=config.deadline)
+
+
+def main(grid: Grid, context: Context) -> None:
+    """
+    Run one round as the run configuration says.
+
+    Leaves the coordinator: counts, and the code and fixed sentence of an error.  The
+    SuperLink stores what a ServerApp prints and raises, and is not trusted with more;
+    the detail goes to ``coordinator.log`` in the run's folder.
+    """
+    try:
+        config = RunConfig.of(dict(context.run_config))
+    except UsageError as error:
+        raise RuntimeError(f"{error.code}: {error.detail}") from None
+    failure = None
+    try:
+        run_round(grid, config)
+    except Exception as error:  # noqa: BLE001 - told below, without its text
+        config.run_dir.mkdir(parents=True, exist_ok=True)
+        write_detail(config.run_dir / LOG_NAME, error)
+        failure = refusal(error, None)
+    if failure is not None:
+        # Outside the except clause, so that no traceback carries the detail along.
+        raise RuntimeError(f"{failure.code}: {failure.public}")
+
+
+def _tell(progress: Progress) -> None:
+    log(INFO, "%s: %d of %d", progress.stage, progress.done, progress.total)
+
+
+def _absolute(values: dict[str, Any], key: str) -> Path:
+    path = Path(str(values[key]))
+    if not path.is_absolute():
+        raise UsageError(
+            f"run configuration, {key}: {str(values[key])!r} was found; an absolute "
+            f"path is required; add -c '{key}=\"/...\"' to flwr run"
+        )
+    return path
+
 
 app = ServerApp()
+app.main()(main)

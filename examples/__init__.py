@@ -1,0 +1,1 @@
+"""Runnable examples; in neither the wheel nor the Flower app bundle."""

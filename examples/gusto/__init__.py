@@ -1,0 +1,1 @@
+"""GUSTO-I: one model over 48 hospital groups, one round."""

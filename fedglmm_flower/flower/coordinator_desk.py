@@ -1,0 +1,162 @@
+"""What the coordinator does with a round: open, fit, write, seal for each site."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedglmm_flower.coordinator import Refusal, Result, combine
+from fedglmm_flower.envelope import (
+    Binding,
+    Identity,
+    PublicIdentity,
+    encode_result,
+    read_identity,
+    read_public,
+    seal,
+)
+from fedglmm_flower.flower.exchange import Refused
+from fedglmm_flower.flower.files import file_name
+from fedglmm_flower.flower.site_desk import PASSPHRASE
+from fedglmm_flower.study import Study
+
+MIN_BROADCAST = 3
+
+
+@dataclass(frozen=True)
+class CoordinatorKeys:
+    """
+    The coordinator's identity and the pinned public identities of the sites.
+
+    Parameters
+    ----------
+    identity : Identity
+        Opens releases and signs results.
+    publics : mapping
+        Public identity of each site.
+    """
+
+    identity: Identity
+    publics: Mapping[str, PublicIdentity]
+
+
+def read_keys(folder: Path, study: Study) -> CoordinatorKeys:
+    """
+    Read ``coordinator.key`` and ``sites/SITE.pub`` for each site of a study.
+
+    Parameters
+    ----------
+    folder : Path
+        The coordinator's folder of keys.
+    study : Study
+        Names the sites.
+
+    Returns
+    -------
+    CoordinatorKeys
+        All keys of a run.
+
+    Raises
+    ------
+    KeyFileError
+        If a key is missing or not usable.
+    """
+    passphrase = os.environ.get(PASSPHRASE)
+    return CoordinatorKeys(
+        identity=read_identity(folder / "coordinator.key", passphrase),
+        publics={
+            site: read_public(folder / "sites" / f"{file_name(site)}.pub")
+            for site in study.sites
+        },
+    )
+
+
+@dataclass(frozen=True)
+class CoordinatorDesk:
+    """
+    The coordinator's side of the exchange; knows nothing of Flower.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked.
+    run_id : str
+        Name of the run.
+    keys : CoordinatorKeys
+        All keys of the run.
+    folder : Path
+        Where ``result.json`` goes.
+    quorum : int or None
+        Fewest sites to fit from.
+    min_broadcast : int
+        Fewest sites that a result must rest on to be sent to the sites: with two,
+        each could subtract its own sums.
+    """
+
+    study: Study
+    run_id: str
+    keys: CoordinatorKeys
+    folder: Path
+    quorum: int | None = None
+    min_broadcast: int = MIN_BROADCAST
+
+    @property
+    def key_id(self) -> str:
+        """Identifier of the key that releases are sealed to."""
+        return self.keys.identity.public.encrypt_id
+
+    def combine(
+        self, sealed: Mapping[str, bytes], refusals: Mapping[str, Refused]
+    ) -> Result:
+        """Open all releases, fit, and write ``result.json``."""
+        result = combine(
+            self.study,
+            sealed,
+            {s: Refusal(r.code, r.public) for s, r in refusals.items()},
+            run_id=self.run_id,
+            identity=self.keys.identity,
+            publics=self.keys.publics,
+            quorum=self.quorum,
+        )
+        result.write(self.folder)
+        return result
+
+    def seal_result(self, result: Result, site: str) -> bytes | None:
+        """Seal the estimates to a site; None if they rest on too few sites."""
+        estimates = result.to_dict()
+        used = sum(entry["status"] == "used" for entry in estimates["sites"])
+        if used < self.min_broadcast:
+            return None
+        return seal(
+            encode_result(estimates_for(site, estimates)),
+            binding=Binding("result", self.study.digest, self.run_id, site),
+            sender=self.keys.identity,
+            recipient=self.keys.publics[site],
+        )
+
+
+def estimates_for(site: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The part of a result that a site receives.
+
+    Leaves the coordinator: the common estimates, and of what belongs to single sites
+    (random effects, row counts) only the receiver's own.
+
+    Parameters
+    ----------
+    site : str
+        The receiver.
+    result : mapping
+        ``result.json``.
+
+    Returns
+    -------
+    dict
+        ``estimates.json``.
+    """
+    return {
+        **result,
+        "sites": [entry for entry in result["sites"] if entry["site"] == site],
+        "ranef": [entry for entry in result["ranef"] if entry["level"] == site],
+    }

@@ -1,0 +1,111 @@
+"""What is said in the one round, whatever carries it."""
+
+from dataclasses import dataclass
+
+from fedglmm_flower.errors import FedglmmError
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What the coordinator asks of a site.  In clear: holds no data.
+
+    Parameters
+    ----------
+    study : bytes
+        Canonical bytes of the study.
+    run_id : str
+        Name of this run; single use.
+    coordinator_key : str
+        Identifier of the key that the answer is sealed to.
+    """
+
+    study: bytes
+    run_id: str
+    coordinator_key: str
+
+
+@dataclass(frozen=True)
+class SealedRelease:
+    """
+    A site's answer: its release, sealed to the coordinator.
+
+    Parameters
+    ----------
+    site : str
+        Name that the site gives itself; proved only when the envelope is opened.
+    sealed : bytes
+        The sealed release.
+    """
+
+    site: str
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """
+    The final estimates, sealed to one site.
+
+    Parameters
+    ----------
+    study_digest, run_id : str
+        What the result belongs to.
+    sealed : bytes
+        The sealed result.
+    """
+
+    study_digest: str
+    run_id: str
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Received:
+    """A site has stored the estimates."""
+
+    site: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """
+    A site did not do what was asked.
+
+    Parameters
+    ----------
+    site : str or None
+        The site, if it could tell its name.
+    code, public : str
+        Fixed name and data-free sentence of the reason.
+    """
+
+    site: str | None
+    code: str
+    public: str
+
+
+Reply = SealedRelease | Received | Refused
+
+UNREADABLE = Refused(None, "reply-invalid", "the site's reply was not understood")
+MISSING = Refused(None, "site-missing", "the site did not answer in time")
+
+
+def refusal(error: BaseException, site: str | None) -> Refused:
+    """
+    What may be said of an error outside the site: its class's own two sentences.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.  Its message, arguments and traceback are not looked at.
+    site : str or None
+        The site, if known.
+
+    Returns
+    -------
+    Refused
+        Code and public sentence of a ``FedglmmError``; fixed ones for anything else.
+    """
+    known = type(error) if isinstance(error, FedglmmError) else FedglmmError
+    return Refused(site, known.code, known.public)
