@@ -1,5 +1,6 @@
 """The statistics: generalised linear mixed models on rows or cross-products."""
 
+from fedglmm_flower.glmm.fit import fit
 from fedglmm_flower.glmm.fitted import FittedModel, RandomEffects
 from fedglmm_flower.glmm.generalized import fit_rows
 from fedglmm_flower.glmm.linear import fit_products
@@ -19,6 +20,7 @@ __all__ = [
     "RandomEffects",
     "RandomTerm",
     "Verdict",
+    "fit",
     "fit_products",
     "fit_rows",
 ]

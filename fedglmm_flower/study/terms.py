@@ -111,6 +111,23 @@ def factor_columns(rhs: str) -> set[str]:
     return found
 
 
+def calculated_columns(rhs: str) -> set[str]:
+    """
+    Columns of expressions that are no products of columns.
+
+    Examples
+    --------
+    >>> sorted(calculated_columns("log(age) + I(b**2) + I(x - y)"))
+    ['age', 'x', 'y']
+    """
+    found: set[str] = set()
+    for factor in _factors(_read(rhs)):
+        if _categorical_name(factor) is None:
+            for base, _ in as_powers(parse_expression(_quoted(factor))).powers:
+                found |= set() if is_column(base) else set(base.columns)
+    return found
+
+
 def used_columns(rhs: str) -> tuple[str, ...]:
     """
     All columns that a right-hand side reads.

@@ -24,7 +24,11 @@ from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.expression import Expression, is_column, parse_expression
 from fedglmm_flower.study.formula import Formula
 from fedglmm_flower.study.model import build_model
-from fedglmm_flower.study.terms import factor_columns, used_columns
+from fedglmm_flower.study.terms import (
+    calculated_columns,
+    factor_columns,
+    used_columns,
+)
 
 # A column that mixes numbers and text and has more values than this is a numeric
 # column with faulty cells rather than a factor.
@@ -117,7 +121,8 @@ def _column(
 ) -> Column:
     numbers, wrong = parse_numbers(series)
     text = as_text(series)
-    if not wrong.any() and not factor:
+    categorical = isinstance(series.dtype, pd.CategoricalDtype)
+    if not wrong.any() and not factor and (numeric or not categorical):
         finite = numbers[~np.isnan(numbers)]
         if np.isinf(finite).any():
             raise DataError(
@@ -142,7 +147,10 @@ def _column(
             "numeric column is required here; correct the cells (a missing value is an "
             "empty cell), or declare the column's levels"
         )
-    if factor and not wrong.any():
+    if categorical:
+        order = as_text(pd.Series(series.cat.categories)).tolist()
+        levels = [level for level in order if level in set(levels)]
+    elif factor and not wrong.any():
         by_number = dict(zip(text[~text.isna()], numbers[~text.isna()], strict=True))
         levels = sorted(levels, key=lambda level: by_number[level])
     if len(levels) < 2:
@@ -217,8 +225,11 @@ def _numeric_names(question: Question) -> set[str]:
 
 
 def _calculated(question: Question) -> set[str]:
-    """Columns of trials, offset and weights: numbers even where only 0 and 1 occur."""
-    return {name for e in _expressions(question)[:-1] for name in e.columns}
+    """Columns that are calculated with: numbers even where only 0 and 1 occur."""
+    found = {name for e in _expressions(question)[:-1] for name in e.columns}
+    for rhs in _rhs(question):
+        found |= calculated_columns(rhs)
+    return found
 
 
 def _rhs(question: Question) -> list[str]:

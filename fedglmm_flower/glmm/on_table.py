@@ -1,0 +1,75 @@
+"""Fit a question to a table that may be seen as a whole."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.design import Labels, rows_of_table
+from fedglmm_flower.glmm.evaluate import atom_rows
+from fedglmm_flower.glmm.fitted import FittedModel
+from fedglmm_flower.glmm.generalized import fit_rows
+from fedglmm_flower.glmm.table import as_text, missing_text, typed_table
+from fedglmm_flower.study.model import Model
+
+
+def fit_table(
+    model: Model,
+    frame: pd.DataFrame,
+    *,
+    groups: Mapping[str, str],
+    method: str,
+    whole_counts: bool = True,
+) -> FittedModel:
+    """
+    Fit a model to the complete rows of a table.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    frame : DataFrame
+        All rows.
+    groups : mapping
+        Grouping columns of the formula, and the column of the table that each means.
+    method : str
+        Estimator.
+    whole_counts : bool
+        Require counts to be whole numbers.
+
+    Raises
+    ------
+    DataError, FitError
+        If the table does not agree with the model, or does not determine it.
+    """
+    labels: dict[str, pd.Series] = {}
+    present = pd.Series(data=True, index=frame.index)
+    for name, column in groups.items():
+        if column not in frame.columns:
+            raise DataError(
+                f"table: the grouping column {column!r} is missing; it is named in the "
+                "formula; add the column or correct the formula"
+            )
+        labels[name] = as_text(frame[column])
+        present &= ~missing_text(labels[name])
+    complete = frame[present]
+    columns = [model.columns[name] for name in model.used_columns]
+    rows = atom_rows(
+        model, typed_table(complete, columns), whole_counts=whole_counts
+    )
+    n = len(rows.response)
+    if n == 0:
+        raise DataError(
+            "table: no complete row; at least one is required; check the used columns "
+            f"{', '.join(model.used_columns)}"
+        )
+    kept: dict[str, Labels] = {
+        name: series[present].to_numpy(dtype=object)[rows.kept]
+        for name, series in labels.items()
+    }
+    return fit_rows(
+        rows_of_table(model, rows, kept, n_rows=n),
+        family=model.family,
+        link=model.link,
+        method=method,
+    )
