@@ -1,3 +1,25 @@
 """Federated generalized linear mixed models in one round of communication."""
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fedglmm_flower import glmm
+    from fedglmm_flower.coordinator import Result
+    from fedglmm_flower.flower.simulate import simulate
+
+__all__ = ["Result", "__version__", "glmm", "simulate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that importing stays cheap."""
+    from importlib import import_module  # noqa: PLC0415 - see above
+
+    if name == "simulate":
+        return import_module("fedglmm_flower.flower.simulate").simulate
+    if name == "Result":
+        return import_module("fedglmm_flower.coordinator").Result
+    if name == "glmm":
+        return import_module("fedglmm_flower.glmm")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """What is made of the releases: opening, pseudo-data, fit, accuracy, result."""
 
-from fedglmm_flower.coordinator.combine import combine
+from fedglmm_flower.coordinator.combine import Options, combine
 from fedglmm_flower.coordinator.opening import Refusal
 from fedglmm_flower.coordinator.result import Result
 
-__all__ = ["Refusal", "Result", "combine"]
+__all__ = ["Options", "Refusal", "Result", "combine"]

@@ -40,6 +40,32 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True)
+class Options:
+    """
+    How a coordinator fits.
+
+    Parameters
+    ----------
+    quorum : int or None
+        Fewest sites; see :func:`require_quorum`.
+    method : str or None
+        Estimator; the study's when None.
+    seed : int or None
+        Seed of the pseudo-data; from the study's digest when None.
+    pooled : callable or None
+        Makes the pooled fit to report beside, in a simulation.
+    tick : callable
+        Called with stage, done and total.
+    """
+
+    quorum: int | None = None
+    method: str | None = None
+    seed: int | None = None
+    pooled: Callable[[tuple[str, ...]], Mapping[str, Any]] | None = None
+    tick: Tick = _silent
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A fit with its approximation."""
 
@@ -59,12 +85,8 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
-    quorum: int | None = None,
-    method: str | None = None,
-    seed: int | None = None,
+    options: Options = Options(),  # noqa: B008 - frozen, so shared safely
     summarise_s: float = 0.0,
-    pooled: Mapping[str, Any] | None = None,
-    tick: Tick = _silent,
 ) -> Result:
     """
     Open releases, build pseudo-data, fit, and report.
@@ -83,18 +105,10 @@ def combine(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
-    quorum : int or None
-        Fewest sites; see :func:`require_quorum`.
-    method : str or None
-        Estimator; the study's when None.
-    seed : int or None
-        Seed of the pseudo-data; from the study's digest when None.
+    options : Options
+        How to fit.
     summarise_s : float
         Seconds that the round took, for the result.
-    pooled : mapping or None
-        A pooled fit to report beside, in a simulation.
-    tick : callable
-        Called with stage, done and total.
 
     Raises
     ------
@@ -110,9 +124,11 @@ def combine(
     for site in study.sites:
         if site not in opened and site not in why:
             why[site] = Refusal("site-missing", "the site did not answer")
-    require_quorum(study, opened, why, quorum)
-    chosen = resolve_method(study.family, method or study.method)
-    fitted = fit_releases(study, opened, chosen, _seed(study, seed), tick)
+    require_quorum(study, opened, why, options.quorum)
+    chosen = resolve_method(study.family, options.method or study.method)
+    seed = _seed(study, options.seed)
+    fitted = fit_releases(study, opened, chosen, seed, options.tick)
+    pooled = options.pooled(tuple(opened)) if options.pooled else None
     return Result(
         _values(study, opened, why, fitted, run_id, summarise_s, pooled, seed)
     )
@@ -218,7 +234,7 @@ def _values(
     run_id: str,
     summarise_s: float,
     pooled: Mapping[str, Any] | None,
-    seed: int | None,
+    seed: int,
 ) -> dict[str, Any]:
     plain = fitted.model.to_dict()
     accuracy = fitted.accuracy
@@ -267,7 +283,7 @@ def _values(
         "provenance": {
             "run_id": run_id,
             "study_digest": study.digest,
-            "seed": _seed(study, seed),
+            "seed": seed,
             "software": _version("fedglmm-flower"),
             "python": platform.python_version(),
             **{name: _version(name) for name in ("flwr", "numpy", "scipy", "pandas")},

@@ -30,7 +30,7 @@ MIN_ROWS = 64
 MAX_ROWS = 4000
 # Measured on GUSTO-I and CHOP: rows in proportion to those of the site reproduce the
 # extremes of a sample of its size; with many more, the tails grow beyond them.
-ROWS_PER_ROW = 1.5
+ROWS_PER_ROW = 2.0
 _VARIES = 1e-9
 
 

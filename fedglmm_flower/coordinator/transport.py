@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
 from scipy.special import expit
 
 FloatArray = npt.NDArray[np.float64]
@@ -126,12 +127,13 @@ class HermiteMoments:
         return means
 
     def gradients(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means, shape (m,), and gradients, shape (d, m, rows)."""
+        """Means, shape (m,), and gradients, shape (m, d, rows)."""
         d = points.shape[1]
         tables = [hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
                   for k in range(d)]
         factors = [table[self.exponents[:, k]] for k, table in enumerate(tables)]
-        gradients = np.empty((d, *self.masks.shape))
+        m, rows = self.masks.shape
+        gradients = np.empty((m, d, rows))
         for k in range(d):
             e = self.exponents[:, k]
             slope = np.sqrt(e)[:, None] * tables[k][np.maximum(e - 1, 0)]
@@ -139,7 +141,7 @@ class HermiteMoments:
             for other, factor in enumerate(factors):
                 if other != k:
                     slope *= factor
-            gradients[k] = slope
+            gradients[:, k] = slope
         value = self.masks.copy()
         for factor in factors:
             value *= factor
@@ -197,6 +199,7 @@ def transport(
     4. accept when the residual falls, and relax the damping; else increase it
     """
     goal = targets * functions.scale
+    root = np.sqrt(functions.weights)
     free = box.open(start)
     points, damping = box.close(free), 1e-3
     means, gradients = functions.gradients(points)
@@ -205,12 +208,14 @@ def transport(
     steps = stalls = 0
     while steps < max_iterations and np.abs(residual).max(initial=0.0) > tolerance:
         steps += 1
-        gradients *= box.slope(free).T[:, None, :]
-        gram = _gram(gradients, functions.weights)
+        gradients *= box.slope(free).T * root
+        flat = gradients.reshape(len(gradients), -1)
+        gram = dsyrk(1.0, flat.T, trans=True)
+        gram += np.triu(gram, 1).T
         moved = False
         while damping < 1e8:
             alpha = _solve(gram, damping, residual)
-            delta = -np.einsum("m,kmr->rk", alpha, gradients)
+            delta = -((alpha @ flat).reshape(points.shape[::-1]) / root).T
             length = float(np.sqrt((delta**2).sum(1)).max(initial=0.0))
             if length > _LONGEST_STEP:
                 delta *= _LONGEST_STEP / length
@@ -233,16 +238,6 @@ def transport(
         if stalls >= 15:
             break
     return Transported(points, float(np.abs(residual).max(initial=0.0)), steps)
-
-
-def _gram(gradients: FloatArray, weights: FloatArray) -> FloatArray:
-    m = gradients.shape[1]
-    gram = np.zeros((m, m))
-    root = np.sqrt(weights)
-    for slope in gradients:
-        scaled = slope * root
-        gram += scaled @ scaled.T
-    return gram
 
 
 def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray:

@@ -1,12 +1,13 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedglmm_flower.coordinator import Refusal, Result, combine
+from fedglmm_flower.coordinator import Options, Refusal, Result, combine
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
@@ -87,8 +88,10 @@ class CoordinatorDesk:
         All keys of the run.
     folder : Path
         Where ``result.json`` goes.
-    quorum : int or None
-        Fewest sites to fit from.
+    options : Options
+        How to fit, and from how many sites at least.
+    started : float
+        When the round began, on ``time.perf_counter``.
     min_broadcast : int
         Fewest sites that a result must rest on to be sent to the sites: with two,
         each could subtract its own sums.
@@ -98,8 +101,9 @@ class CoordinatorDesk:
     run_id: str
     keys: CoordinatorKeys
     folder: Path
-    quorum: int | None = None
+    options: Options = Options()
     min_broadcast: int = MIN_BROADCAST
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def key_id(self) -> str:
@@ -117,7 +121,8 @@ class CoordinatorDesk:
             run_id=self.run_id,
             identity=self.keys.identity,
             publics=self.keys.publics,
-            quorum=self.quorum,
+            options=self.options,
+            summarise_s=time.perf_counter() - self.started,
         )
         result.write(self.folder)
         return result

@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
 
+from fedglmm_flower.coordinator import Options
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
 from fedglmm_flower.flower.exchange import refusal
@@ -89,7 +90,7 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         run_id=secrets.token_hex(16),
         keys=read_keys(config.keys_dir, study),
         folder=config.run_dir,
-        quorum=config.quorum,
+        options=Options(quorum=config.quorum),
     )
     folder = RunFolder(config.run_dir)
     strategy = OneRoundGlmm(

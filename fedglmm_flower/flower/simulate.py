@@ -1,0 +1,252 @@
+"""A whole federation in one process: real messages, real envelopes, one table."""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from flwr.app import Context
+
+from fedglmm_flower.coordinator import Options, Result
+from fedglmm_flower.envelope import (
+    Identity,
+    PublicIdentity,
+    new_identity,
+    write_identity,
+    write_public,
+)
+from fedglmm_flower.errors import UsageError
+from fedglmm_flower.flower.client import make_client_app
+from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
+from fedglmm_flower.flower.files import file_name
+from fedglmm_flower.flower.in_process import InProcessGrid
+from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.site_desk import SiteDesk
+from fedglmm_flower.flower.strategy import OneRoundGlmm, Progress
+from fedglmm_flower.flower.table_study import TableStudy, read_table, study_of_table
+from fedglmm_flower.glmm.on_table import fit_table
+from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, FrameSource, Policy
+
+Tell = Callable[[str, int, int], None]
+
+
+def _quiet(_stage: str, _done: int, _total: int) -> None:
+    """No progress."""
+
+
+def simulate(
+    data: pd.DataFrame | Path | str,
+    formula: str | None = None,
+    family: str | None = None,
+    *,
+    link: str | None = None,
+    site_column: str | None = None,
+    trials: str | None = None,
+    offset: str | None = None,
+    weights: str | None = None,
+    levels: Mapping[str, Sequence[str]] | None = None,
+    study: Path | str | None = None,
+    order: int | None = None,
+    release_set: str | None = None,
+    method: str | None = None,
+    policy: Policy | None = None,
+    disclosure: bool = True,
+    quorum: int | None = None,
+    seed: int | None = None,
+    compare_pooled: bool = False,
+    out: Path | str | None = None,
+    tell: Tell = _quiet,
+) -> Result:
+    """
+    Run the one-round federation on a table that is divided by its site column.
+
+    The same site, envelope and coordinator code runs as in a deployment, over Flower
+    messages that are serialised as on the wire.
+
+    Parameters
+    ----------
+    data : DataFrame or path of a CSV file
+        All rows, with a column that names the site of each.
+    formula : str
+        lme4 syntax; left out when a study is given.
+    family, link : str
+        See :func:`fedglmm_flower.glmm.fit`.
+    site_column : str, optional
+        Column that names the site; the group of the formula's first random part when
+        left out.
+    trials, offset, weights : str, optional
+        Columns or expressions.
+    levels : mapping, optional
+        Levels of categorical columns, the reference first.
+    study : path, optional
+        A ``study.toml`` to use instead of proposing one from the table.
+    order : int, optional
+        Highest order K of the moments, 4 unless said otherwise.
+    release_set : {"canonical"}, optional
+        Set of statistics.
+    method : str, optional
+        ``reml``, ``ml``, ``laplace`` or ``aghq:K``.
+    policy : Policy, optional
+        Disclosure policy of every site.
+    disclosure : bool
+        False switches the disclosure gate off: the table may be seen here anyway.
+    quorum : int, optional
+        Fewest sites to fit from.
+    seed : int, optional
+        Seed of the pseudo-data; derived from the study when left out.
+    compare_pooled : bool
+        Also fit the pooled table, for comparison.
+    out : path, optional
+        Folder for ``study.toml``, ``sealed/`` and ``result.json``.
+    tell : callable
+        Told of progress: stage, done, total.
+
+    Returns
+    -------
+    Result
+        ``result.to_dict()`` is ``result.json``.
+
+    Raises
+    ------
+    FedglmmError
+        With the cause and the cure; nothing is written if the question or the table
+        is at fault.
+    """
+    if policy is not None and not disclosure:
+        raise UsageError(
+            "simulate: a policy and no disclosure control were asked for; one of the "
+            "two is required; leave one out"
+        )
+    table = study_of_table(
+        read_table(data),
+        formula,
+        family,
+        link=link,
+        site_column=site_column,
+        trials=trials,
+        offset=offset,
+        weights=weights,
+        levels=levels or {},
+        study=study,
+        order=order,
+        release_set=release_set,
+        method=method,
+    )
+    chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
+    options = Options(
+        quorum=quorum,
+        method=method,
+        seed=seed,
+        pooled=(lambda sites: _pooled(table, sites, method)) if compare_pooled else None,
+        tick=tell,
+    )
+    with ExitStack() as stack:
+        if out is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            folder = _folder(out)
+        return _round(table, chosen, options, folder, tell)
+
+
+def _round(
+    table: TableStudy, policy: Policy, options: Options, folder: Path, tell: Tell
+) -> Result:
+    study = table.study
+    coordinator = new_identity("coordinator")
+    sites = {site: new_identity(site) for site in study.sites}
+    desks = [
+        SiteDesk(
+            site=site,
+            source=FrameSource(table.rows_of(site), f"site {site!r}"),
+            policy=policy,
+            keys=_keys(sites[site], coordinator.public),
+            approved=(study.digest,),
+            inbox=folder / "sites" / file_name(site),
+        )
+        for site in study.sites
+    ]
+
+    def open_desk(context: Context, _study: bytes) -> SiteDesk:
+        return desks[int(str(context.node_config["partition-id"]))]
+
+    publics = {site: identity.public for site, identity in sites.items()}
+    desk = CoordinatorDesk(
+        study=study,
+        run_id=secrets.token_hex(16),
+        keys=CoordinatorKeys(coordinator, publics),
+        folder=folder,
+        options=options,
+        min_broadcast=3 if policy.enabled else 1,
+    )
+    _keep_keys(folder, coordinator, publics)
+
+    def progress(step: Progress) -> None:
+        if step.stage in ("summarise", "broadcast"):
+            tell(step.stage, step.done, step.total)
+
+    nodes = [
+        {"partition-id": i, "num-partitions": len(desks)} for i in range(len(desks))
+    ]
+    strategy = OneRoundGlmm(
+        study, desk.run_id, desk, RunFolder(folder), progress=progress
+    )
+    with InProcessGrid(make_client_app(open_desk), nodes) as grid:
+        outcome = strategy.start(grid, timeout=3600.0).outcome
+    if not isinstance(outcome, Result):  # pragma: no cover - combine returns one
+        raise TypeError(type(outcome))
+    return outcome
+
+
+def _pooled(
+    table: TableStudy, sites: tuple[str, ...], method: str | None
+) -> dict[str, Any]:
+    """Fit of the rows of the sites that were used, as one table."""
+    study = table.study
+    frame = table.frame[table.labels.isin(sites)]
+    groups = {part.group[0]: table.site_column for part in study.model.formula.random}
+    fitted = fit_table(
+        study.model, frame, groups=groups, method=method or study.method
+    ).to_dict()
+    return {key: fitted[key] for key in ("fixed", "random", "loglik", "method")}
+
+
+def _keys(
+    identity: Identity, coordinator: PublicIdentity
+) -> Callable[[], tuple[Identity, PublicIdentity]]:
+    return lambda: (identity, coordinator)
+
+
+def _keep_keys(
+    folder: Path, coordinator: Identity, publics: Mapping[str, PublicIdentity]
+) -> None:
+    """What opens the sealed releases again; the sites' own keys are forgotten."""
+    keys = folder / "keys"
+    (keys / "coordinator.key").unlink(missing_ok=True)
+    write_identity(coordinator, keys / "coordinator.key")
+    for site, public in publics.items():
+        path = keys / "sites" / f"{file_name(site)}.pub"
+        path.unlink(missing_ok=True)
+        write_public(public, path)
+
+
+def _folder(out: Path | str) -> Path:
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"{folder}: is a file; a folder for the results is required; choose "
+            "another name"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be made ({error.strerror}); a writable folder is "
+            "required; choose another place"
+        ) from None
+    return folder
+
+
+

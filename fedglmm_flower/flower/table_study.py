@@ -1,0 +1,243 @@
+"""The study of a simulation: given, or proposed from the table itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from fedglmm_flower.errors import DataError, StudyError, UsageError
+from fedglmm_flower.glmm.evaluate import atom_rows
+from fedglmm_flower.glmm.propose import Question, propose_columns
+from fedglmm_flower.glmm.table import (
+    as_text,
+    missing_text,
+    require_columns,
+    typed_table,
+)
+from fedglmm_flower.site import CsvSource
+from fedglmm_flower.study import Formula, Study, parse_formula, read_study
+from fedglmm_flower.study.families import resolve_link, resolve_method
+
+DEFAULT_ORDER = 4
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    All rows of a simulation.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Cells as text, or native values.
+    name : str
+        Name for messages.
+    """
+
+    frame: pd.DataFrame
+    name: str
+
+
+@dataclass(frozen=True)
+class TableStudy:
+    """
+    A study and the table that answers it.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    frame : DataFrame
+        All rows that name a site.
+    labels : Series
+        Site of each row, as text.
+    site_column : str
+        Column of the table that names the site.
+    """
+
+    study: Study
+    frame: pd.DataFrame
+    labels: pd.Series
+    site_column: str
+
+    def rows_of(self, site: str) -> pd.DataFrame:
+        """Rows of one site, in the order of the table."""
+        return self.frame[(self.labels == site).to_numpy()]
+
+
+def read_table(data: pd.DataFrame | Path | str) -> Table:
+    """
+    Read a CSV file as text, or take a table as it is.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or has no rows.
+    """
+    if isinstance(data, pd.DataFrame):
+        table = Table(data, "table")
+    else:
+        source = CsvSource(Path(data))
+        batches = list(source.batches(source.header(), 100_000))
+        frame = pd.concat(batches, ignore_index=True) if batches else pd.DataFrame()
+        table = Table(frame, source.name)
+    if len(table.frame) == 0:
+        raise DataError(
+            f"{table.name}: has no rows; at least one row is required; check the export"
+        )
+    return table
+
+
+def study_of_table(
+    table: Table,
+    formula: str | None,
+    family: str | None,
+    *,
+    link: str | None,
+    site_column: str | None,
+    trials: str | None,
+    offset: str | None,
+    weights: str | None,
+    levels: Mapping[str, Sequence[str]],
+    study: Path | str | None,
+    order: int | None,
+    release_set: str | None,
+    method: str | None,
+) -> TableStudy:
+    """
+    The study of a table, with its rows checked against it.
+
+    Parameters are those of :func:`~fedglmm_flower.flower.simulate.simulate`.
+
+    Raises
+    ------
+    UsageError, StudyError, DataError
+        If question and table do not fit together; every site would say the same.
+    """
+    if study is not None:
+        given = [formula, family, link, trials, offset, weights, release_set, order]
+        if any(value is not None for value in given) or levels:
+            raise UsageError(
+                "simulate: a study and parts of a question were given; the study holds "
+                "formula, family, columns, levels, set and order; leave out either"
+            )
+        asked = read_study(study)
+        if method is not None:
+            resolve_method(asked.family, method)
+        column = _column(table, site_column or asked.site_column)
+        labels = _labels(table, column)
+        asked = _with_sites(asked, labels)
+    else:
+        if formula is None or family is None:
+            raise UsageError(
+                "simulate: formula or family is missing; both are required, or a "
+                "study; add --formula and --family"
+            )
+        column, asked = _propose(
+            table,
+            parse_formula(formula),
+            family,
+            link=link,
+            site_column=site_column,
+            trials=trials,
+            offset=offset,
+            weights=weights,
+            levels=levels,
+            order=DEFAULT_ORDER if order is None else order,
+            release_set=release_set or "canonical",
+            method=method,
+        )
+        labels = _labels(table, column)
+    named = ~missing_text(labels)
+    frame = table.frame[named.to_numpy()]
+    model = asked.model
+    columns = [model.columns[name] for name in model.used_columns]
+    checked = typed_table(frame, columns, where=table.name)
+    rows = atom_rows(model, checked, where=table.name)
+    if len(rows.response) == 0:
+        raise DataError(
+            f"{table.name}: no row is complete at any site; complete rows are "
+            f"required; check the columns {', '.join(model.used_columns)}"
+        )
+    return TableStudy(asked, frame, labels[named.to_numpy()], column)
+
+
+def _propose(
+    table: Table,
+    formula: Formula,
+    family: str,
+    *,
+    link: str | None,
+    site_column: str | None,
+    trials: str | None,
+    offset: str | None,
+    weights: str | None,
+    levels: Mapping[str, Sequence[str]],
+    order: int,
+    release_set: str,
+    method: str | None,
+) -> tuple[str, Study]:
+    chosen = resolve_link(family, link)
+    resolved = resolve_method(family, method)
+    if site_column is None:
+        if not formula.random:
+            raise UsageError(
+                "simulate: no site column is given and the formula has no random part "
+                "to take it from; a column that names the site is required; add "
+                "--site-column"
+            )
+        site_column = formula.random[0].group[0]
+    column = _column(table, site_column)
+    question = Question(formula, family, chosen, trials, offset, weights, levels)
+    columns, scales = propose_columns(question, table.frame, where=table.name)
+    labels = _labels(table, column)
+    sites = tuple(sorted(labels[~missing_text(labels)].unique().tolist()))
+    study = Study(
+        name=Path(table.name).stem or "simulation",
+        formula=formula.text,
+        family=family,
+        link=chosen,
+        method=resolved,
+        site_column=column,
+        columns=columns,
+        sites=sites,
+        release_set=release_set,
+        order=order,
+        trials=trials,
+        offset=offset,
+        weights=weights,
+        scales=scales,
+    )
+    study.statistics(order)
+    return column, study
+
+
+def _column(table: Table, name: str) -> str:
+    require_columns(table.frame.columns, [name], table.name)
+    return name
+
+
+def _labels(table: Table, column: str) -> pd.Series:
+    labels = as_text(table.frame[column])
+    if bool(missing_text(labels).all()):
+        raise DataError(
+            f"{table.name}: column {column!r} names no site; every row needs a site; "
+            "fill the column"
+        )
+    return labels
+
+
+def _with_sites(study: Study, labels: pd.Series) -> Study:
+    """A study with the sites of the table, where it names none of its own."""
+    found = set(labels[~missing_text(labels)].unique().tolist())
+    if not study.sites:
+        return replace(study, sites=tuple(sorted(found)))
+    unexpected = sorted(found - set(study.sites))
+    if unexpected:
+        raise StudyError(
+            f"study {study.name!r}: does not expect {len(unexpected)} sites of the "
+            "table; every site of the table must be one of the study's; add them to "
+            "'sites' in the study, or remove their rows"
+        )
+    return study
