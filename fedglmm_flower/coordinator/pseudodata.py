@@ -30,7 +30,7 @@ MIN_ROWS = 64
 MAX_ROWS = 4000
 # Measured on GUSTO-I and CHOP: rows in proportion to those of the site reproduce the
 # extremes of a sample of its size; with many more, the tails grow beyond them.
-ROWS_PER_ROW = 2.0
+ROWS_PER_ROW = 1.5
 _VARIES = 1e-9
 
 
@@ -58,7 +58,9 @@ class PseudoRows:
     exact: bool
 
 
-def generate(model: Model, targets: Targets, seed: int) -> PseudoRows:
+def generate(
+    model: Model, targets: Targets, seed: int, *, mirrored: bool = False
+) -> PseudoRows:
     """
     Smooth pseudo-data for one cluster.
 
@@ -70,6 +72,9 @@ def generate(model: Model, targets: Targets, seed: int) -> PseudoRows:
         Released moments.
     seed : int
         Seed of the quasi-random start.
+    mirrored : bool
+        Start from the mirror image: what chance adds to odd moments of the start
+        cancels between a draw and its mirror image.
 
     Returns
     -------
@@ -95,7 +100,7 @@ def generate(model: Model, targets: Targets, seed: int) -> PseudoRows:
         model, targets.moments, cells, [continuous[k] for k in moving],
         means[moving], sds[moving],
     )
-    start = problem.start(index, seed)
+    start = problem.start(index, seed, mirrored=mirrored)
     functions, goal = problem.functions(index, weights)
     moved = transport(start, functions, goal, problem.box())
     values = np.zeros((len(index), len(model.atoms)))
@@ -204,7 +209,7 @@ class _Problem:
         )
         return functions, self.hermite[free]
 
-    def start(self, index: IntArray, seed: int) -> FloatArray:
+    def start(self, index: IntArray, seed: int, *, mirrored: bool) -> FloatArray:
         """Quasi-random Gaussian with matched covariance and additive cell means."""
         d, rows = len(self.moving), len(index)
         second = self._second()
@@ -224,6 +229,7 @@ class _Problem:
         uniform = sobol.random_base2(int(np.ceil(np.log2(max(2, rows)))))[:rows]
         order = np.random.default_rng(seed + 1).permutation(rows)
         normal = ndtri(np.clip(uniform[order], 1e-6, 1 - 1e-6))
+        normal = -normal if mirrored else normal
         start: FloatArray = (design @ slopes)[index] + normal @ root.T
         return start
 
