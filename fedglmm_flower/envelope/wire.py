@@ -157,7 +157,7 @@ def _check_size(data: bytes, max_size: int, where: str) -> None:
     if len(data) > max_size:
         msg = (
             f"{where}: {len(data)} bytes were found; at most {max_size} are "
-            "allowed; use a smaller release set or order"
+            "allowed; send less at once"
         )
         raise WireError(msg)
 
