@@ -92,6 +92,15 @@ def test_size_is_checked_before_anything_is_parsed():
         strict_parse(b"[[[[", 3)
 
 
+def test_a_message_of_nothing_but_lists_is_refused():
+    """A few megabytes must not become gigabytes of memory."""
+    most = strict_parse(b"[" + b"[]," * (2**20 - 2) + b"[]]")
+
+    assert most == [[]] * (2**20 - 1)
+    with pytest.raises(WireError, match="1048577 lists and objects were found"):
+        strict_parse(b"[" + b"[]," * (2**20 - 1) + b"[]]")
+
+
 @pytest.mark.parametrize("data", [b'{"secret": 7', b'["secret\xff"]', b"[1e999]"])
 def test_an_error_does_not_carry_the_message_along(data):
     """Parsers' own errors keep the document, which a log may then print."""
