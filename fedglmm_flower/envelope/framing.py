@@ -120,10 +120,6 @@ def unframe(sealed: bytes) -> tuple[Header, bytes]:
             "required; use versions of fedglmm-flower that agree"
         )
         raise EnvelopeRefusedError(Reason.VERSION, msg)
-    if head_size > MAX_HEADER:
-        raise _altered(
-            _WHERE, f"a header of {head_size} bytes", f"at most {MAX_HEADER} are"
-        )
     size = _PREFIX.size + head_size + body_size
     if len(sealed) < size:
         raise _truncated(len(sealed), str(size))

@@ -133,7 +133,6 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         raise _unusable(where, error, "a folder that can be written to") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

@@ -161,12 +161,9 @@ def _password(passphrase: str | None, salt: bytes | None, where: str) -> bytes |
 
 
 def _load(block: str, password: bytes | None, where: str) -> PrivateKeyTypes:
-    encrypted = block.startswith("-----BEGIN ENCRYPTED")
-    if encrypted != (password is not None):
-        raise _foreign(where, "a block of another protection than the first line says")
     with suppress(ValueError, TypeError, UnsupportedAlgorithm):
         return load_pem_private_key(block.encode(), password)
-    if not encrypted:
+    if password is None:
         raise _foreign(where, "a damaged key")
     msg = (
         f"{where}: a passphrase that does not open the key, or a damaged file, was "

@@ -89,8 +89,7 @@ def encode_release(released: Released) -> bytes:
     True
     """
     if not isinstance(released, Released):
-        msg = f"only Released can be encoded, not {type(released).__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"only Released can be encoded, not {type(released).__name__}")
     plain = _plain_release(released)
     if _read_release(plain) != released:
         refuse("release", "a field of another type", "tuples and numbers are")

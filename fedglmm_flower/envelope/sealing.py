@@ -135,7 +135,7 @@ def unseal(
         content = _SUITE.decrypt(
             ciphertext, recipient.decryption_key, info=SEAL_LABEL + head
         )
-    except (InvalidTag, ValueError):
+    except (InvalidTag, ValueError):  # the second for degenerate ephemeral keys
         raise _altered(binding, "a ciphertext that does not open") from None
     if len(content) < _SIGNED.size:
         raise _altered(binding, "a content too short for a signature")

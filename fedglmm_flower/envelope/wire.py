@@ -8,7 +8,9 @@ The rules, in full:
 - a number with a fraction or an exponent is a float in its shortest spelling that
   reads back (``0.1``, ``1e+16``), any other number an integer; zero is never negative;
 - NaN and infinities do not exist;
-- at most 32 levels of nesting, and at most ``max_size`` bytes.
+- at most 32 levels of nesting, at most ``max_size`` bytes, and among these at most
+  2**20 opening brackets and braces (an empty list takes 2 bytes of a message and 80 of
+  memory).
 
 A reader enforces this by writing what it read and comparing the bytes.
 """
@@ -27,6 +29,7 @@ JsonValue: TypeAlias = (
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_DEPTH: Final = 32
+MAX_BRACKETS: Final = 2**20
 
 
 def canonical_bytes(
@@ -157,7 +160,14 @@ def _check_size(data: bytes, max_size: int, where: str) -> None:
     if len(data) > max_size:
         msg = (
             f"{where}: {len(data)} bytes were found; at most {max_size} are "
-            "allowed; use a smaller release set or order"
+            "allowed; send less at once"
+        )
+        raise WireError(msg)
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > MAX_BRACKETS:
+        msg = (
+            f"{where}: {brackets} lists and objects were found; at most {MAX_BRACKETS} "
+            "are allowed; send less at once"
         )
         raise WireError(msg)
 
