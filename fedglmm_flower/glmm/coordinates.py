@@ -16,18 +16,26 @@ _TINY_PIVOT = 1e-11  # 1 - R^2 of a column given the columns before it
 @dataclass(frozen=True)
 class Coordinates:
     """
-    ``X beta = basis Q gamma`` with ``gamma = R beta``.
+    ``X beta = basis columns gamma`` with ``gamma = R beta``.
 
     Attributes
     ----------
     Q : array of shape (k, p)
-        Orthonormal in the space of basis functions.
+        Orthonormal in the space of basis functions of unit length.
     R : array of shape (p, p)
         Upper triangular.
+    lengths : array of shape (k,)
+        Root mean squares of the basis functions.
     """
 
     Q: FloatArray
     R: FloatArray
+    lengths: FloatArray
+
+    @property
+    def columns(self) -> FloatArray:
+        """What gamma multiplies, in terms of the basis: (k, p)."""
+        return self.Q / self.lengths[:, None]
 
     def estimates(self, gamma: FloatArray) -> FloatArray:
         """Coefficients of the named columns: R^-1 gamma."""
@@ -45,8 +53,10 @@ class Coordinates:
 
     def constant(self, const: FloatArray) -> FloatArray | None:
         """Gamma of the constant function, if the model contains it."""
-        gamma = self.Q.T @ const
-        inside = np.abs(self.Q @ gamma - const).max(initial=0.0) < 1e-9
+        unit = const * self.lengths
+        gamma = self.Q.T @ unit
+        error = np.abs(self.Q @ gamma - unit).max(initial=0.0)
+        inside = error < 1e-9 * np.abs(unit).max(initial=0.0)
         return gamma if inside else None
 
 
@@ -69,6 +79,10 @@ def build_coordinates(
     FitError
         If a column depends on the columns before it.
     """
+    scales = np.sqrt(np.diag(gram))
+    scales[scales == 0] = 1.0
+    coefficients = coefficients * scales
+    gram = gram / np.outer(scales, scales)
     lengths = np.sqrt((coefficients**2).sum(axis=1))
     for name, length in zip(names, lengths, strict=True):
         if length == 0:
@@ -80,7 +94,7 @@ def build_coordinates(
         raise FitError(_dependent(names[j], "repeats earlier columns"))
     G = Q.T @ gram @ Q
     _check_pivots(names, G, coefficients, gram)
-    return Coordinates(Q, R * lengths)
+    return Coordinates(Q, R * lengths, scales)
 
 
 def _check_pivots(

@@ -51,7 +51,7 @@ def fit_products(products: CrossProducts, method: str | None = None) -> FittedMo
         estimate = replace(estimate, gamma=estimate.gamma + shift)
         return _fitted(products, coordinates, estimate, method, (Verdict.CONVERGED,))
     structure = _structure(products, weight)
-    fixed = np.pad(coordinates.Q.T, ((0, 0), (0, 1)))
+    fixed = np.pad(coordinates.columns.T, ((0, 0), (0, 1)))
     columns = np.concatenate([fixed, response[None], _whitened(products, structure)])
     cells = columns @ products.products @ columns.T
     order = structure.chain.order
@@ -193,7 +193,7 @@ def _least_squares(
     """The linear model without random effects."""
     p = coordinates.Q.shape[1]
     columns = np.concatenate(
-        [np.pad(coordinates.Q.T, ((0, 0), (0, 1))), response[None]]
+        [np.pad(coordinates.columns.T, ((0, 0), (0, 1))), response[None]]
     )
     rest = columns @ total @ columns.T
     L = np.asarray(np.linalg.cholesky(rest[:p, :p]), dtype=np.float64)

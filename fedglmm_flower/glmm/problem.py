@@ -59,7 +59,7 @@ class Problem:
             rows.constant,
         )
         self.offset = rows.offset[order]
-        self.plain = rows.basis[order] @ coordinates.Q
+        self.plain = rows.basis[order] @ coordinates.columns
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
         L = np.linalg.cholesky(definite(information))
