@@ -86,12 +86,12 @@ def build_coordinates(
     lengths = np.sqrt((coefficients**2).sum(axis=1))
     for name, length in zip(names, lengths, strict=True):
         if length == 0:
-            raise FitError(_dependent(name, "is zero in every row"))
+            raise FitError(_refusal(name, "is zero in every row"))
     Q, R = np.linalg.qr((coefficients / lengths[:, None]).T)
     flat = np.flatnonzero(np.abs(np.diag(R)) < _TINY_COEFFICIENT)
     if len(flat) or Q.shape[1] < len(names):
         j = int(flat[0]) if len(flat) else Q.shape[1]
-        raise FitError(_dependent(names[j], "repeats earlier columns"))
+        raise FitError(_why(names, j, coefficients, gram))
     G = Q.T @ gram @ Q
     _check_pivots(names, G, coefficients, gram)
     return Coordinates(Q, R * lengths, scales)
@@ -109,23 +109,25 @@ def _check_pivots(
     for j in range(len(names)):
         pivot = rest[j, j]
         if scale[j] <= 1e-24 * largest or pivot <= _TINY_PIVOT * scale[j]:
-            raise FitError(_dependent(names[j], _why(j, coefficients, gram)))
+            raise FitError(_why(names, j, coefficients, gram))
         rest -= np.outer(rest[:, j], rest[j]) / pivot
 
 
-def _why(j: int, coefficients: FloatArray, gram: FloatArray) -> str:
+def _why(
+    names: tuple[str, ...], j: int, coefficients: FloatArray, gram: FloatArray
+) -> str:
+    """The sentence that refuses column j."""
     products = coefficients @ gram @ coefficients.T
     if products[j, j] <= 0:
-        return "is zero in every row"
+        return _refusal(names[j], "is zero in every row")
     for i in range(j):
-        cross = products[i, j] ** 2
-        if cross >= (1 - 1e-12) * products[i, i] * products[j, j]:
-            return f"is a multiple of {i + 1}. column in every row"
-    return "is a combination of the columns before it in these data"
+        size = products[i, i] * products[j, j]
+        if products[i, j] ** 2 >= (1 - 1e-12) * size:
+            if names[i] == "Intercept":
+                return f"column {names[j]!r}: {Verdict.CONSTANT_COLUMN.value}"
+            return _refusal(names[j], f"is a multiple of column {names[i]!r}")
+    return _refusal(names[j], "is a combination of the columns before it")
 
 
-def _dependent(name: str, what: str) -> str:
-    verdict = Verdict.RANK_DEFICIENT
-    if "multiple of 1." in what:
-        verdict, what = Verdict.CONSTANT_COLUMN, "is constant"
-    return f"column {name!r} {what}: {verdict.value}"
+def _refusal(name: str, what: str) -> str:
+    return f"column {name!r} {what}: {Verdict.RANK_DEFICIENT.value}"

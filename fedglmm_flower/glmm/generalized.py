@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedglmm_flower.errors import FitError, UsageError
+from fedglmm_flower.glmm.conditioning import well_conditioned
 from fedglmm_flower.glmm.coordinates import Coordinates, build_coordinates
 from fedglmm_flower.glmm.families import family_class
 from fedglmm_flower.glmm.fitted import FittedModel, RandomEffects
@@ -45,6 +46,7 @@ def fit_rows(
     rows = select_rows(rows, rows.weights > 0)
     if not len(rows.response):
         raise FitError("no row has a positive weight; nothing can be fitted")
+    rows = well_conditioned(rows)
     if family == "gaussian":
         return fit_products(cross_products(rows), method)
     method = method or "laplace"
@@ -169,8 +171,11 @@ def _verdicts(problem: Problem, found: Maximum, free: BoolArray) -> tuple[Verdic
         verdicts.append(Verdict.UNIDENTIFIABLE)
     elif not found.converged:
         verdicts.append(Verdict.NOT_CONVERGED)
-    if not free.all():
+    tail = int(problem.family.dispersed)
+    if not free[: len(free) - tail].all():
         verdicts.append(Verdict.BOUNDARY)
+    if tail and not free[-1]:
+        verdicts.append(Verdict.POISSON_LIMIT)
     return tuple(verdicts) or (Verdict.CONVERGED,)
 
 

@@ -160,7 +160,13 @@ def _maximise(objective: Profiled, structure: Structure) -> tuple[Maximum, BoolA
     found = maximise(objective, start, curvature(start), limit)
     place = slice(0, covariance.size)
     return on_boundary(
-        objective, covariance, place, found, curvature=curvature, limit=limit
+        objective,
+        covariance,
+        place,
+        found,
+        np.ones(covariance.size, dtype=np.bool_),
+        curvature=curvature,
+        limit=limit,
     )
 
 

@@ -57,29 +57,22 @@ def test_perfect_correlation_is_exactly_one():
     """Effects that move together have correlation 1, and the verdict says boundary."""
     rows = model("gaussian", "identity", "slope", seed=22)
     site, x = rows.random[0].index, rows.basis[:, 1]
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(3)
     u = rng.normal(size=12)[site]
     response = u * (1 + 0.5 * x) + 0.5 * rng.normal(size=len(x))
-    fits = [
-        fit_rows(replace(rows, response=response + 0.02 * k * u * x**2), family=f)
-        for f, k in (("gaussian", 0),)
-    ]
 
-    (row,) = [r for r in fits[0].variance_components() if "corr" in r]
+    fit = fit_rows(replace(rows, response=response), family="gaussian")
 
-    assert row["corr"] is not None
-    assert row["corr"] > 0.9
-    if Verdict.BOUNDARY in fits[0].verdicts:
-        assert row["corr"] == 1.0
+    (row,) = [r for r in fit.variance_components() if "corr" in r]
+    assert Verdict.BOUNDARY in fit.verdicts
+    assert row["corr"] == 1.0
 
 
 @pytest.mark.parametrize("family", ["binomial", "poisson"])
 @pytest.mark.parametrize("structure", ["none", "intercept"])
 def test_separation_is_suspected(family, structure):
     """A level without any event gives a verdict, not a number to believe."""
-    rows = model(
-        family, "logit" if family == "binomial" else "log", structure, seed=23
-    )
+    rows = model(family, "logit" if family == "binomial" else "log", structure, seed=23)
     level = (rows.basis[:, 2] > 0.8).astype(float)
     basis = np.column_stack([rows.basis[:, :2], level])
     response = np.where(level == 1, 0.0, rows.response)
@@ -97,7 +90,7 @@ def test_constant_column(family, link):
     basis = rows.basis.copy()
     basis[:, 2] = 5.0
 
-    with pytest.raises(FitError, match=r"'z' is constant.*intercept"):
+    with pytest.raises(FitError, match=r"'z': it is constant.*intercept"):
         fit_rows(replace(rows, basis=basis), family=family, link=link)
 
 
@@ -108,7 +101,7 @@ def test_dependent_columns(family, link):
     names = (*rows.names, "both")
     basis = np.column_stack([rows.basis, rows.basis[:, 1] - 2 * rows.basis[:, 2]])
 
-    with pytest.raises(FitError, match="'both'.*linearly dependent"):
+    with pytest.raises(FitError, match=r"'both'.*linearly dependent"):
         fit_rows(
             replace(rows, names=names, basis=basis, coefficients=np.eye(4)),
             family=family,
@@ -127,7 +120,7 @@ def test_crossed_clusters_are_refused():
         levels=tuple("abcde"),
     )
 
-    with pytest.raises(FitError, match="crossed.*lme4"):
+    with pytest.raises(FitError, match=r"crossed.*lme4"):
         fit_rows(replace(rows, random=(outer, crossed)), family="poisson")
 
 

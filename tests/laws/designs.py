@@ -17,7 +17,7 @@ FAMILIES = (
 STRUCTURES = ("intercept", "slope", "independent", "nested", "three", "nested-slope")
 
 
-def draw_response(family, link, eta, trials, rng):
+def draw_response(family, link, eta, *, trials, rng):
     """Responses of a family at a linear predictor."""
     if family == "binomial":
         p = {
@@ -65,11 +65,11 @@ def random_terms(structure, site, clinic, x, z):
     }[structure]
 
 
-def model(family, link, structure, seed=0, sites=12, rows_per_site=14):
+def model(family, link, structure, *, seed=0, sites=12, each=14):
     """A seeded data set with effects of moderate size, offsets and weights."""
     rng = np.random.default_rng(seed)
-    n = sites * rows_per_site
-    site = np.repeat(np.arange(sites), rows_per_site)
+    n = sites * each
+    site = np.repeat(np.arange(sites), each)
     clinic = 3 * site + rng.integers(0, 3, n)
     _, clinic = np.unique(clinic, return_inverse=True)
     x, z = rng.normal(size=(2, n))
@@ -83,7 +83,7 @@ def model(family, link, structure, seed=0, sites=12, rows_per_site=14):
         ("Intercept", "x", "z"),
         basis,
         np.eye(3),
-        draw_response(family, link, eta, trials, rng),
+        draw_response(family, link, eta, trials=trials, rng=rng),
         rng.uniform(0.5, 1.5, n),
         trials,
         offset,

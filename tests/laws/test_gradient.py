@@ -74,12 +74,13 @@ def test_derivatives_of_rows(family, link, rng):
     up, down = rows.terms(eta + h, 0.3), rows.terms(eta - h, 0.3)
     _, score, curvature = rows.terms(eta, 0.3)
 
-    close = {"rtol": 2e-6, "atol": 1e-7}
-    np.testing.assert_allclose((up[0] - down[0]) / (2 * h), score, **close)
-    np.testing.assert_allclose((down[1] - up[1]) / (2 * h), curvature, **close)
-    np.testing.assert_allclose(
-        (up[2] - down[2]) / (2 * h), rows.third(eta, 0.3), **close
+    pairs = (
+        (up[0] - down[0], score),
+        (down[1] - up[1], curvature),
+        (up[2] - down[2], rows.third(eta, 0.3)),
     )
+    for difference, slope in pairs:
+        np.testing.assert_allclose(difference / (2 * h), slope, rtol=2e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("family", ["gamma", "nbinom2", "gaussian"])

@@ -37,9 +37,7 @@ def test_units_of_a_predictor(family, link, structure):
     moved = replace(
         rows,
         basis=rows.basis * scale,
-        random=tuple(
-            replace(t, Z=t.Z * (scale[: t.Z.shape[1]])) for t in rows.random
-        ),
+        random=tuple(replace(t, Z=t.Z * (scale[: t.Z.shape[1]])) for t in rows.random),
     )
 
     one = fit_rows(rows, family=family, link=link, method=method)

@@ -28,7 +28,7 @@ def load(name: str) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def method_of(fit: dict[str, Any]) -> str:
     """The name here of a reference fit's method."""
-    name = fit["method"]
+    name = str(fit["method"])
     if name.startswith("AGQ"):
         return "aghq:" + name.split()[1]
     return name.lower() if name in ("REML", "ML") else "laplace"
