@@ -19,6 +19,7 @@ def on_boundary(
     covariance: Covariance,
     place: slice,
     found: Maximum,
+    free: BoolArray,
     *,
     curvature: Curvature,
     limit: FloatArray,
@@ -34,7 +35,8 @@ def on_boundary(
     place : slice
         Where theta stands among the parameters.
     found : Maximum
-        With every parameter free.
+    free : boolean array
+        Parameters that are free so far.
     curvature, limit
         Of all parameters, for the optimiser.
 
@@ -45,7 +47,6 @@ def on_boundary(
     free : boolean array
         Parameters that are not held at zero.
     """
-    free: BoolArray = np.ones(len(found.point), dtype=np.bool_)
     best = found
     for term in range(len(covariance.columns)):
         while True:
@@ -53,7 +54,7 @@ def on_boundary(
             if candidate is None:
                 break
             start, fewer = candidate
-            reduced = _restricted(objective, start, fewer, curvature, limit)
+            reduced = restricted(objective, start, fewer, curvature, limit)
             if reduced.value < best.value - _SAME or _can_grow(
                 objective, reduced.point, free & ~fewer
             ):
@@ -108,7 +109,7 @@ def _smaller(
     return start, fewer
 
 
-def _restricted(
+def restricted(
     objective: Objective,
     start: FloatArray,
     free: BoolArray,

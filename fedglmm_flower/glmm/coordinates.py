@@ -16,18 +16,26 @@ _TINY_PIVOT = 1e-11  # 1 - R^2 of a column given the columns before it
 @dataclass(frozen=True)
 class Coordinates:
     """
-    ``X beta = basis Q gamma`` with ``gamma = R beta``.
+    ``X beta = basis columns gamma`` with ``gamma = R beta``.
 
     Attributes
     ----------
     Q : array of shape (k, p)
-        Orthonormal in the space of basis functions.
+        Orthonormal in the space of basis functions of unit length.
     R : array of shape (p, p)
         Upper triangular.
+    lengths : array of shape (k,)
+        Root mean squares of the basis functions.
     """
 
     Q: FloatArray
     R: FloatArray
+    lengths: FloatArray
+
+    @property
+    def columns(self) -> FloatArray:
+        """What gamma multiplies, in terms of the basis: (k, p)."""
+        return self.Q / self.lengths[:, None]
 
     def estimates(self, gamma: FloatArray) -> FloatArray:
         """Coefficients of the named columns: R^-1 gamma."""
@@ -45,8 +53,10 @@ class Coordinates:
 
     def constant(self, const: FloatArray) -> FloatArray | None:
         """Gamma of the constant function, if the model contains it."""
-        gamma = self.Q.T @ const
-        inside = np.abs(self.Q @ gamma - const).max(initial=0.0) < 1e-9
+        unit = const * self.lengths
+        gamma = self.Q.T @ unit
+        error = np.abs(self.Q @ gamma - unit).max(initial=0.0)
+        inside = error < 1e-9 * np.abs(unit).max(initial=0.0)
         return gamma if inside else None
 
 
@@ -69,18 +79,22 @@ def build_coordinates(
     FitError
         If a column depends on the columns before it.
     """
+    scales = np.sqrt(np.diag(gram))
+    scales[scales == 0] = 1.0
+    coefficients = coefficients * scales
+    gram = gram / np.outer(scales, scales)
     lengths = np.sqrt((coefficients**2).sum(axis=1))
     for name, length in zip(names, lengths, strict=True):
         if length == 0:
-            raise FitError(_dependent(name, "is zero in every row"))
+            raise FitError(_refusal(name, "is zero in every row"))
     Q, R = np.linalg.qr((coefficients / lengths[:, None]).T)
     flat = np.flatnonzero(np.abs(np.diag(R)) < _TINY_COEFFICIENT)
     if len(flat) or Q.shape[1] < len(names):
         j = int(flat[0]) if len(flat) else Q.shape[1]
-        raise FitError(_dependent(names[j], "repeats earlier columns"))
+        raise FitError(_why(names, j, coefficients, gram))
     G = Q.T @ gram @ Q
     _check_pivots(names, G, coefficients, gram)
-    return Coordinates(Q, R * lengths)
+    return Coordinates(Q, R * lengths, scales)
 
 
 def _check_pivots(
@@ -95,23 +109,25 @@ def _check_pivots(
     for j in range(len(names)):
         pivot = rest[j, j]
         if scale[j] <= 1e-24 * largest or pivot <= _TINY_PIVOT * scale[j]:
-            raise FitError(_dependent(names[j], _why(j, coefficients, gram)))
+            raise FitError(_why(names, j, coefficients, gram))
         rest -= np.outer(rest[:, j], rest[j]) / pivot
 
 
-def _why(j: int, coefficients: FloatArray, gram: FloatArray) -> str:
+def _why(
+    names: tuple[str, ...], j: int, coefficients: FloatArray, gram: FloatArray
+) -> str:
+    """The sentence that refuses column j."""
     products = coefficients @ gram @ coefficients.T
     if products[j, j] <= 0:
-        return "is zero in every row"
+        return _refusal(names[j], "is zero in every row")
     for i in range(j):
-        cross = products[i, j] ** 2
-        if cross >= (1 - 1e-12) * products[i, i] * products[j, j]:
-            return f"is a multiple of {i + 1}. column in every row"
-    return "is a combination of the columns before it in these data"
+        size = products[i, i] * products[j, j]
+        if products[i, j] ** 2 >= (1 - 1e-12) * size:
+            if names[i] == "Intercept":
+                return f"column {names[j]!r}: {Verdict.CONSTANT_COLUMN.value}"
+            return _refusal(names[j], f"is a multiple of column {names[i]!r}")
+    return _refusal(names[j], "is a combination of the columns before it")
 
 
-def _dependent(name: str, what: str) -> str:
-    verdict = Verdict.RANK_DEFICIENT
-    if "multiple of 1." in what:
-        verdict, what = Verdict.CONSTANT_COLUMN, "is constant"
-    return f"column {name!r} {what}: {verdict.value}"
+def _refusal(name: str, what: str) -> str:
+    return f"column {name!r} {what}: {Verdict.RANK_DEFICIENT.value}"

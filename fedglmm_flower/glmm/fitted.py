@@ -1,13 +1,13 @@
 """A fitted model: estimates, their uncertainty, and what to think of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import CrossProducts, FloatArray, ModelRows
 from fedglmm_flower.glmm.verdict import Verdict
 
 _TOGETHER = 1e-9  # 1 - |correlation| that rounding leaves of a perfect correlation
@@ -85,6 +85,10 @@ class FittedModel:
         Share of the random effects in the variance on the latent scale.
     eta_range : tuple of two floats, or None
         Of the fitted linear predictor.
+    point : array
+        The maximum in the engine's own coordinates.
+    source : ModelRows or CrossProducts
+        What was fitted, for tests and intervals that fit again.
     """
 
     family: str
@@ -103,6 +107,8 @@ class FittedModel:
     verdicts: tuple[Verdict, ...]
     icc: float | None
     eta_range: tuple[float, float] | None
+    point: FloatArray = field(repr=False, compare=False)
+    source: ModelRows | CrossProducts = field(repr=False, compare=False)
 
     @property
     def se(self) -> FloatArray:

@@ -1,8 +1,11 @@
 """Generalised linear (mixed) models, by Laplace or adaptive quadrature."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fedglmm_flower.errors import FitError, UsageError
+from fedglmm_flower.glmm.conditioning import well_conditioned
 from fedglmm_flower.glmm.coordinates import Coordinates, build_coordinates
 from fedglmm_flower.glmm.families import family_class
 from fedglmm_flower.glmm.fitted import FittedModel, RandomEffects
@@ -41,12 +44,30 @@ def fit_rows(
     FitError
         If the model is not determined by these data.
     """
-    chosen = family_class(family, link)
-    rows = select_rows(rows, rows.weights > 0)
-    if not len(rows.response):
-        raise FitError("no row has a positive weight; nothing can be fitted")
+    family_class(family, link)  # an unknown name is refused before anything is done
     if family == "gaussian":
-        return fit_products(cross_products(rows), method)
+        fitted = fit_products(cross_products(usable_rows(rows)), method)
+        return replace(fitted, source=rows)
+    problem, coordinates = build_problem(rows, family, link, method)
+    found, free = problem.solve()
+    fitted = _report(problem, coordinates, found, free, method or "laplace")
+    return replace(fitted, source=rows)
+
+
+def usable_rows(rows: ModelRows) -> ModelRows:
+    """Rows of positive weight over a basis that a likelihood can bear."""
+    kept = select_rows(rows, rows.weights > 0)
+    if not len(kept.response):
+        raise FitError("no row has a positive weight; nothing can be fitted")
+    return well_conditioned(kept)
+
+
+def build_problem(
+    rows: ModelRows, family: str, link: str | None, method: str | None
+) -> tuple[Problem, Coordinates]:
+    """The likelihood of a generalised model, ready to be maximised."""
+    chosen = family_class(family, link)
+    rows = usable_rows(rows)
     method = method or "laplace"
     nodes = parse_nodes(method)
     w = np.sqrt(rows.weights)[:, None]
@@ -62,9 +83,7 @@ def fit_rows(
         ]
         structure = build_structure(rows.random, roots)
         _check_nodes(structure, nodes, method)
-    problem = Problem(rows, chosen, coordinates, structure, nodes=nodes)
-    found, free = problem.solve()
-    return _report(problem, coordinates, found, free, method)
+    return Problem(rows, chosen, coordinates, structure, nodes=nodes), coordinates
 
 
 def parse_nodes(method: str) -> int:
@@ -130,6 +149,8 @@ def _report(
         verdicts=_verdicts(problem, found, free),
         icc=latent_share(family, float(theta @ theta), fixed, psi) if random else None,
         eta_range=(float(eta.min()), float(eta.max())),
+        point=found.point,
+        source=problem.rows,
     )
 
 
@@ -169,8 +190,11 @@ def _verdicts(problem: Problem, found: Maximum, free: BoolArray) -> tuple[Verdic
         verdicts.append(Verdict.UNIDENTIFIABLE)
     elif not found.converged:
         verdicts.append(Verdict.NOT_CONVERGED)
-    if not free.all():
+    tail = int(problem.family.dispersed)
+    if not free[: len(free) - tail].all():
         verdicts.append(Verdict.BOUNDARY)
+    if tail and not free[-1]:
+        verdicts.append(Verdict.POISSON_LIMIT)
     return tuple(verdicts) or (Verdict.CONVERGED,)
 
 

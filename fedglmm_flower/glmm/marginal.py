@@ -278,17 +278,19 @@ class Marginal:
         Lambda = self.covariance.matrix(theta)
         mode = self.mode(self.X @ gamma + self.offset, Lambda, psi)
         WX = mode.curvature[:, None] * self.X
-        ZWX = np.stack(
-            [
-                np.add.reduceat(z[:, None] * WX, self.chain.starts, axis=0)
-                for z in self.columns
-            ],
-            axis=1,
-        )
-        AWX = Lambda.T @ ZWX
+        AWX = self.weighted_columns(mode, Lambda)
         solved = self.chain.expand(mode.factor.solve(AWX))
         lost = np.einsum("gip,giq->pq", AWX, solved)
         return np.asarray(self.X.T @ WX - lost, dtype=np.float64)
+
+    def weighted_columns(self, mode: Mode, Lambda: FloatArray) -> FloatArray:
+        """Lambda' Z' W X of every innermost cluster, (G, Q, p)."""
+        WX = mode.curvature[:, None] * self.X
+        sums = [
+            np.add.reduceat(z[:, None] * WX, self.chain.starts, axis=0)
+            for z in self.columns
+        ]
+        return np.asarray(Lambda.T @ np.stack(sums, axis=1), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,29 @@ from scipy.special import digamma, gammaln
 from fedglmm_flower.glmm.family import Family, safe_exp
 from fedglmm_flower.glmm.rows import FloatArray
 
+_LARGE = 1e5  # beyond, log Gamma(y + theta) - log Gamma(theta) loses its digits
+
 ShapeSum = Callable[[float], tuple[float, float]]
+
+
+def log_rising(y: FloatArray, theta: float) -> tuple[FloatArray, FloatArray]:
+    """The logarithm of Gamma(y + theta) / Gamma(theta), and its slope in theta."""
+    shifted = y + theta
+    if theta < _LARGE:
+        return gammaln(shifted) - gammaln(theta), digamma(shifted) - digamma(theta)
+    # Stirling's series, with the large terms cancelled by hand.
+    log_ratio = np.log1p(y / theta)
+    tail = (1.0 / shifted - 1.0 / theta) / 12.0
+    value = (shifted - 0.5) * log_ratio + y * (np.log(theta) - 1.0) + tail
+    return value, log_ratio + 0.5 * y / (theta * shifted)
 
 
 class NegativeBinomialLog(Family):
     """
     NB2 counts, log link; psi = log theta.
 
-    l = y eta - (y + theta) log(theta + e^eta) + theta log theta + log Gamma(y +
-    theta) - log Gamma(theta) - log y!.  In eta - psi this is a logistic
+    l = y (eta - psi) - (y + theta) log(1 + e^eta / theta) + log Gamma(y + theta) -
+    log Gamma(theta) - log y!.  In eta - psi this is a logistic
     log-likelihood with y + theta trials.
 
     Parameters
@@ -24,8 +38,8 @@ class NegativeBinomialLog(Family):
     response, weights, trials, constant
         See `Family`; trials are not used.
     shape_sum : callable, optional
-        theta -> (sum of w log Gamma(y + theta), its derivative in theta), where rows
-        are pseudo-data and the sum comes with them.
+        theta -> (sum of w log(Gamma(y + theta) / Gamma(theta)), its derivative in
+        theta), where rows are pseudo-data and the sum comes with them.
     """
 
     name = "nbinom2"
@@ -46,11 +60,8 @@ class NegativeBinomialLog(Family):
             counts = np.bincount(which, weights)
 
             def shape_sum(theta: float) -> tuple[float, float]:
-                shifted = values + theta
-                return (
-                    float(counts @ gammaln(shifted)),
-                    float(counts @ digamma(shifted)),
-                )
+                logs, slopes = log_rising(values, theta)
+                return float(counts @ logs), float(counts @ slopes)
 
         self.shape_sum: ShapeSum = shape_sum
 
@@ -61,11 +72,11 @@ class NegativeBinomialLog(Family):
     def _logistic(
         self, eta: FloatArray, psi: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Trials y + theta, p = mu / (theta + mu), and log(theta + mu)."""
+        """Trials y + theta, p = mu / (theta + mu), and log(1 + mu / theta)."""
         x = eta - psi
         e = np.exp(-np.abs(x))
         p = np.where(x >= 0, 1.0, e) / (1.0 + e)
-        logs = psi + np.maximum(x, 0.0) + np.log1p(e)
+        logs = np.maximum(x, 0.0) + np.log1p(e)
         return self.wy + self.w * np.exp(psi), p, logs
 
     def terms(
@@ -74,7 +85,7 @@ class NegativeBinomialLog(Family):
         """The observed, not the expected, curvature."""
         trials, p, logs = self._logistic(eta, psi)
         return (
-            self.wy * eta - trials * logs,
+            self.wy * (eta - psi) - trials * logs,
             self.wy - trials * p,
             trials * p * (1.0 - p),
         )
@@ -92,7 +103,7 @@ class NegativeBinomialLog(Family):
         wt = self.w * np.exp(psi)
         v = p * (1.0 - p)
         return (
-            -wt * logs - trials * (1.0 - p),
+            wt * (p - logs) - self.wy * (1.0 - p),
             trials * v - wt * p,
             wt * v - trials * v * (1.0 - 2.0 * p),
         )
@@ -101,10 +112,7 @@ class NegativeBinomialLog(Family):
         """Gamma functions of theta alone, over all rows."""
         theta = float(np.exp(psi))
         value, slope = self.shape_sum(theta)
-        n = self.total
-        total = value + n * (theta * psi - float(gammaln(theta))) + self.constant
-        by_theta = slope + n * (psi + 1.0 - float(digamma(theta)))
-        return total, theta * by_theta
+        return value + self.constant, theta * slope
 
     def start(self, offset: FloatArray) -> float:
         """Log of the overall rate."""

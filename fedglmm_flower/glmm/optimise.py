@@ -56,9 +56,16 @@ def _tried(objective: Objective, x: FloatArray) -> tuple[float, FloatArray]:
     return value, gradient
 
 
+def _scale(B: FloatArray) -> FloatArray:
+    """Square roots of the diagonal, kept away from zero."""
+    diagonal = np.abs(np.diag(B))
+    floor = 1e-14 * float(diagonal.max()) + 1e-100
+    return np.asarray(np.sqrt(np.maximum(diagonal, floor)), dtype=np.float64)
+
+
 def definite(B: FloatArray, floor: float = 1e-8) -> FloatArray:
     """The nearest usable curvature: eigenvalues made positive, in natural scale."""
-    scale = np.sqrt(np.maximum(np.abs(np.diag(B)), 1e-12))
+    scale = _scale(B)
     values, vectors = np.linalg.eigh(B / np.outer(scale, scale))
     values = np.maximum(np.abs(values), floor)
     return np.asarray((vectors * values) @ vectors.T * np.outer(scale, scale))
@@ -210,7 +217,7 @@ def maximise(
 
 def _standard_errors(B: FloatArray) -> tuple[FloatArray, bool]:
     """Standard errors of a curvature, and whether it was positive definite."""
-    scale = np.sqrt(np.maximum(np.abs(np.diag(B)), 1e-300))
+    scale = _scale(B)
     values = np.linalg.eigvalsh(B / np.outer(scale, scale))
     positive = bool(values[0] > 1e-9)
     inverse = np.linalg.inv(B if positive else definite(B))

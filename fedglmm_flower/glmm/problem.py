@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedglmm_flower.glmm.boundary import on_boundary
+from fedglmm_flower.glmm.boundary import on_boundary, restricted
 from fedglmm_flower.glmm.coordinates import Coordinates
 from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.independent import Independent, climb
@@ -10,6 +10,10 @@ from fedglmm_flower.glmm.marginal import Marginal
 from fedglmm_flower.glmm.optimise import Maximum, definite, maximise
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 from fedglmm_flower.glmm.structure import Structure
+
+_SEPARATED = 1e-6  # information at the fit, relative to that of the intercept-only fit
+_NEARLY_POISSON = 9.0  # log theta beyond which the Poisson limit is tried
+_POISSON = 18.0  # log theta that stands for infinity
 
 
 class Problem:
@@ -59,7 +63,7 @@ class Problem:
             rows.constant,
         )
         self.offset = rows.offset[order]
-        self.plain = rows.basis[order] @ coordinates.Q
+        self.plain = rows.basis[order] @ coordinates.columns
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
         L = np.linalg.cholesky(definite(information))
@@ -143,8 +147,18 @@ class Problem:
         """The maximum, and which parameters are not held at zero."""
         B = self.curvature(self.start)
         found = maximise(self.objective, self.start, B, self.limit)
+        free: BoolArray = np.ones(len(found.point), dtype=np.bool_)
+        if self.family.name == "nbinom2" and found.point[-1] > _NEARLY_POISSON:
+            start = np.append(found.point[:-1], _POISSON)
+            poisson = free.copy()
+            poisson[-1] = False
+            reduced = restricted(
+                self.objective, start, poisson, self.curvature, self.limit
+            )
+            if reduced.value >= found.value - 1e-6 * (1.0 + abs(found.value)):
+                found, free = reduced, poisson
         if self.structure is None:
-            return found, np.ones(len(found.point), dtype=np.bool_)
+            return found, free
         covariance = self.structure.covariance
         place = slice(self.p, self.p + covariance.size)
         return on_boundary(
@@ -152,6 +166,7 @@ class Problem:
             covariance,
             place,
             found,
+            free,
             curvature=self.curvature,
             limit=self.limit,
         )
@@ -168,9 +183,6 @@ class Problem:
             return False
         half = np.linalg.solve(L, np.linalg.solve(L, information).T)
         return bool(np.linalg.eigvalsh(half)[0] < _SEPARATED)
-
-
-_SEPARATED = 1e-6  # information at the fit, relative to that of the intercept-only fit
 
 
 def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:

@@ -17,6 +17,11 @@ class Verdict(Enum):
         "model without that effect. If the effect is not of interest, drop it from "
         "the formula."
     )
+    POISSON_LIMIT = (
+        "The counts vary no more than Poisson counts do, so the negative binomial's "
+        "theta has no finite estimate; the other estimates are those of the Poisson "
+        "model. This is a valid maximum, not an error. Fit family poisson instead."
+    )
     SEPARATION = (
         "Separation is suspected: some combination of predictors tells the responses "
         "apart without error (for example a factor level without any event), so the "
@@ -41,11 +46,11 @@ class Verdict(Enum):
         "determined; remove the redundant term from the formula"
     )
     CONSTANT_COLUMN = (
-        "a fixed-effect column takes one value in all rows and cannot be told apart "
-        "from the intercept; remove the term from the formula"
+        "it is constant over all rows and cannot be told apart from the intercept; "
+        "remove the term from the formula"
     )
 
     @property
     def fitted(self) -> bool:
         """Whether the estimates are those of a maximum."""
-        return self in (Verdict.CONVERGED, Verdict.BOUNDARY)
+        return self in (Verdict.CONVERGED, Verdict.BOUNDARY, Verdict.POISSON_LIMIT)

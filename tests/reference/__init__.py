@@ -1,0 +1,1 @@
+"""Fits of other programs, and the tables they were made from."""
