@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.gusto.federation import make_federation
-from examples.gusto.simulation import Simulation
+from examples.gusto.superlink import PrivateSuperLink
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -34,10 +34,10 @@ def main() -> int:
     console.print(f"  family   {study.family}, {study.link} link")
     console.print(f"  study    {study.digest[:16]}..., moments to order {study.order}")
     console.print(f"  sites    {len(study.sites)}, each with its own folder and key")
-    with Simulation(OUTPUT / "flower-home", len(study.sites)) as simulation:
-        console.print(f"  Flower   Simulation Engine on {simulation.address}")
+    with PrivateSuperLink(OUTPUT / "flower-home", "--simulation") as superlink:
+        console.print(f"  Flower   Simulation Engine on {superlink.address}")
         folder = OUTPUT / "federation"
-        run = simulation.run(
+        run = superlink.run(
             ROOT,
             {
                 "study": str(folder / "keys" / "study.toml"),
@@ -46,10 +46,11 @@ def main() -> int:
                 "run-dir": str(OUTPUT),
                 "deadline": DEADLINE,
             },
+            nodes=len(study.sites),
         )
-        status, details = _follow(simulation, run, len(study.sites), console)
+        status, details = _follow(superlink, run, len(study.sites), console)
         if status != "finished:completed":
-            return _explain(console, status, details, simulation.home)
+            return _explain(console, status, details, superlink.home)
     result = json.loads((OUTPUT / "result.json").read_text(encoding="utf-8"))
     reference = json.loads((HERE / "gusto.json").read_text(encoding="utf-8"))
     _show(console, result, reference["fits"][0])
@@ -63,7 +64,7 @@ def main() -> int:
 
 
 def _follow(
-    simulation: Simulation, run: int, sites: int, console: Console
+    superlink: PrivateSuperLink, run: int, sites: int, console: Console
 ) -> tuple[str, str]:
     """Wait for the end of a run, telling how many sealed summaries have arrived."""
     last, next_look = "", 0.0
@@ -85,7 +86,7 @@ def _follow(
                 else:
                     console.print(f"  {now}")
             if time.monotonic() >= next_look:
-                status, details = simulation.status(run)
+                status, details = superlink.status(run)
                 if status.startswith("finished"):
                     return status, details
                 next_look = time.monotonic() + 2.0
@@ -95,7 +96,7 @@ def _follow(
 def _explain(console: Console, status: str, details: str, home: Path) -> int:
     """Say why a run failed, and where more is written."""
     console.print(f"\n[bold red]the run ended as {status}[/]: {details}")
-    for log in (OUTPUT / "coordinator.log", home / "superlink.log"):
+    for log in (OUTPUT / "coordinator.log", home / "flower-superlink.log"):
         if log.exists():
             console.print(f"\n{log}:\n{log.read_text(encoding='utf-8')[-3000:]}")
     return 1

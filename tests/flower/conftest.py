@@ -26,7 +26,7 @@ from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
-from fedglmm_flower.study import Column, Study
+from fedglmm_flower.study import Column, Study, write_study
 
 SITES = ("north", "south", "St. Mary/West")
 RUN = "run-1"
@@ -159,3 +159,21 @@ def write_site_file(federation: Federation, name: str, /, **changes: str) -> Non
         f'[keys]\nidentity = "{values["identity"]}"\n'
         f'coordinator = "{values["coordinator"]}"\n'
     )
+
+
+@pytest.fixture
+def run_config(federation) -> dict[str, object]:
+    """The coordinator's files, and the run configuration that names them."""
+    keys = federation.root / "keys"
+    write_identity(federation.identity, keys / "coordinator.key")
+    write_study(federation.study, keys / "study.toml")
+    for site, public in federation.publics.items():
+        write_public(public, keys / "sites" / f"{file_name(site)}.pub")
+    return {
+        "study": str(keys / "study.toml"),
+        "keys-dir": str(keys),
+        "run-dir": str(federation.root / "run"),
+        "deadline": 20.0,
+        "quorum": 0,
+        "sites-dir": "",
+    }
