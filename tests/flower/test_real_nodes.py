@@ -27,14 +27,14 @@ def check(federation) -> None:
     """Every site was used, and has stored what the coordinator wrote."""
     result = json.loads((federation.root / "run" / "result.json").read_text())
 
-    assert [site["status"] for site in result["sites"]] == ["used"] * 3
+    assert [site["status"] for site in result["sites"]] == ["used"] * 4
     for site in federation.study.sites:
         estimates = json.loads(federation.estimates(site).read_text())
 
         assert estimates["fixed"] == result["fixed"]
 
 
-def test_three_supernodes_answer_a_superlink(federation, run_config, tmp_path):
+def test_four_supernodes_answer_a_superlink(federation, run_config, tmp_path):
     """A deployment on one machine: each SuperNode names its site's file."""
     with PrivateSuperLink(tmp_path / "flwr") as superlink:
         for site in federation.study.sites:
@@ -67,7 +67,7 @@ def test_the_simulation_engine_runs_the_app(federation, run_config, tmp_path):
     """Ray's virtual SuperNodes take their sites from ``sites-dir``."""
     sites = {"sites-dir": str(federation.root / "sites")}
     with PrivateSuperLink(tmp_path / "flwr", "--simulation") as superlink:
-        run = superlink.run(ROOT, {**run_config, **sites}, nodes=3)
+        run = superlink.run(ROOT, {**run_config, **sites}, nodes=4)
         status, details = follow(superlink, run)
 
     assert status == "finished:completed", details

@@ -29,7 +29,7 @@ def test_the_app_leaves_result_sealed_releases_and_estimates(federation, run_con
     result = json.loads((run / "result.json").read_text())
 
     assert {site["status"] for site in result["sites"]} == {"used"}
-    assert len(list((run / "sealed").iterdir())) == 3
+    assert len(list((run / "sealed").iterdir())) == 4
     for site in federation.study.sites:
         estimates = json.loads(federation.estimates(site).read_text())
 
