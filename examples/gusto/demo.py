@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.gusto.federation import make_federation
-from examples.gusto.simulation import Simulation
+from examples.gusto.superlink import PrivateSuperLink
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -34,10 +34,10 @@ def main() -> int:
     console.print(f"  family   {study.family}, {study.link} link")
     console.print(f"  study    {study.digest[:16]}..., moments to order {study.order}")
     console.print(f"  sites    {len(study.sites)}, each with its own folder and key")
-    with Simulation(OUTPUT / "flower-home", len(study.sites)) as simulation:
-        console.print(f"  Flower   Simulation Engine on {simulation.address}")
+    with PrivateSuperLink(OUTPUT / "flower-home", "--simulation") as superlink:
+        console.print(f"  Flower   Simulation Engine on {superlink.address}")
         folder = OUTPUT / "federation"
-        run = simulation.run(
+        run = superlink.run(
             ROOT,
             {
                 "study": str(folder / "keys" / "study.toml"),
@@ -46,10 +46,11 @@ def main() -> int:
                 "run-dir": str(OUTPUT),
                 "deadline": DEADLINE,
             },
+            nodes=len(study.sites),
         )
-        status, details = _follow(simulation, run, len(study.sites), console)
+        status, details = _follow(superlink, run, len(study.sites), console)
         if status != "finished:completed":
-            return _explain(console, status, details, simulation.home)
+            return _explain(console, status, details, superlink.home)
     result = json.loads((OUTPUT / "result.json").read_text(encoding="utf-8"))
     reference = json.loads((HERE / "gusto.json").read_text(encoding="utf-8"))
     _show(console, result, reference["fits"][0])
@@ -58,44 +59,61 @@ def main() -> int:
     console.print(f"result   {OUTPUT.name}/result.json")
     console.print(f"sealed   {OUTPUT.name}/sealed/SITE.sealed")
     console.print(f"a site   {OUTPUT.name}/federation/sites/1/")
-    console.print(f"{time.monotonic() - started:.0f} s in all")
-    return 0
+    timing = result["timing"]
+    console.print(
+        f"{time.monotonic() - started:.0f} s in all: summaries "
+        f"{timing['summarise_s']:.0f} s, pseudo-data {timing['pseudodata_s']:.0f} s, "
+        f"fit {timing['fit_s']:.0f} s"
+    )
+    if not result["converged"]:
+        console.print("[bold red]the fit has not converged[/]")
+    return 0 if result["converged"] else 4
 
 
 def _follow(
-    simulation: Simulation, run: int, sites: int, console: Console
+    superlink: PrivateSuperLink, run: int, sites: int, console: Console
 ) -> tuple[str, str]:
-    """Wait for the end of a run, telling how many sealed summaries have arrived."""
+    """Wait for the end of a run, telling what the coordinator does."""
     last, next_look = "", 0.0
     with console.status("starting the nodes") as line:
         while True:
-            answers = len(list((OUTPUT / "sealed").glob("*.sealed")))
-            if not answers:
-                now = f"starting {sites} nodes"
-            elif answers < sites:
-                # A line for each quarter, where the terminal shows no moving line.
-                now = f"sealed summaries from {4 * answers // sites} of 4 quarters"
-                line.update(f"sealed summaries: {answers} of {sites}")
-            else:
-                now = f"{sites} sealed summaries are here; opening them, and fitting"
-            if now != last:
-                last = now
-                if console.is_terminal:
-                    line.update(now)
-                else:
-                    console.print(f"  {now}")
+            now = _stage(sites)
+            if console.is_terminal:
+                line.update(now)
+            elif now != last:
+                console.print(f"  {now}")
+            last = now
             if time.monotonic() >= next_look:
-                status, details = simulation.status(run)
+                status, details = superlink.status(run)
                 if status.startswith("finished"):
                     return status, details
                 next_look = time.monotonic() + 2.0
             time.sleep(0.2)
 
 
+def _stage(sites: int) -> str:
+    """What the coordinator is doing, from a file that it keeps in the run's folder."""
+    try:
+        step = json.loads((OUTPUT / "progress.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"starting {sites} SuperNodes"
+    words = {
+        "gather": "SuperNodes online",
+        "summarise": "sealed summaries received",
+        "pseudo-data": "summaries turned into pseudo-data",
+        "fit": "fits",
+        "broadcast": "sites have stored the estimates",
+    }
+    what = words.get(step["stage"], str(step["stage"]))
+    if not sys.stdout.isatty():  # a line for each stage, not for each step
+        return what
+    return f"{what}: {step['done']} of {step['total']}"
+
+
 def _explain(console: Console, status: str, details: str, home: Path) -> int:
     """Say why a run failed, and where more is written."""
     console.print(f"\n[bold red]the run ended as {status}[/]: {details}")
-    for log in (OUTPUT / "coordinator.log", home / "superlink.log"):
+    for log in (OUTPUT / "coordinator.log", home / "flower-superlink.log"):
         if log.exists():
             console.print(f"\n{log}:\n{log.read_text(encoding='utf-8')[-3000:]}")
     return 1

@@ -1,7 +1,6 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +89,6 @@ class CoordinatorDesk:
         Where ``result.json`` goes.
     options : Options
         How to fit, and from how many sites at least.
-    started : float
-        When the round began, on ``time.perf_counter``.
     min_broadcast : int
         Fewest sites that a result must rest on to be sent to the sites: with two,
         each could subtract its own sums.
@@ -101,9 +98,8 @@ class CoordinatorDesk:
     run_id: str
     keys: CoordinatorKeys
     folder: Path
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     min_broadcast: int = MIN_BROADCAST
-    started: float = field(default_factory=time.perf_counter)
 
     @property
     def key_id(self) -> str:
@@ -111,7 +107,10 @@ class CoordinatorDesk:
         return self.keys.identity.public.encrypt_id
 
     def combine(
-        self, sealed: Mapping[str, bytes], refusals: Mapping[str, Refused]
+        self,
+        sealed: Mapping[str, bytes],
+        refusals: Mapping[str, Refused],
+        summarise_s: float,
     ) -> Result:
         """Open all releases, fit, and write ``result.json``."""
         result = combine(
@@ -122,7 +121,7 @@ class CoordinatorDesk:
             identity=self.keys.identity,
             publics=self.keys.publics,
             options=self.options,
-            summarise_s=time.perf_counter() - self.started,
+            summarise_s=summarise_s,
         )
         result.write(self.folder)
         return result

@@ -1,5 +1,6 @@
 """What is said in the one round, whatever carries it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedglmm_flower.errors import FedglmmError
@@ -87,6 +88,9 @@ class Refused:
 
 Reply = SealedRelease | Received | Refused
 
+Tick = Callable[[str, int, int], None]
+"""Told of every step: its stage, how many are done, of how many."""
+
 UNREADABLE = Refused(None, "reply-invalid", "the site's reply was not understood")
 MISSING = Refused(None, "site-missing", "the site did not answer in time")
 
@@ -109,3 +113,7 @@ def refusal(error: BaseException, site: str | None) -> Refused:
     """
     known = type(error) if isinstance(error, FedglmmError) else FedglmmError
     return Refused(site, known.code, known.public)
+
+
+def no_tick(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

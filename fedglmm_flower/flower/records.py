@@ -36,7 +36,7 @@ Value = TypeVar("Value", str, bytes)
 # Flower's own error codes, by what they mean for an analysis.  The reason that Flower
 # sends along is never read: it may quote an exception.
 _CRASHED = Refused(None, "site-crashed", "the site's app ended without an answer")
-_GONE = Refused(None, "site-unreachable", "the site's node went away")
+_GONE = Refused(None, "node-unavailable", "the site's node went away")
 _UNLOADED = Refused(None, "app-unusable", "the site's node could not load the app")
 _FLOWER_ERRORS = {1: _UNLOADED, 3: _GONE, 4: _GONE, 5: _GONE, 7: _UNLOADED}
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,63}")

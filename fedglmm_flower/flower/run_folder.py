@@ -32,7 +32,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for stale in (self.path / "sealed").glob("*.sealed"):
             stale.unlink()
-        (self.path / "result.json").unlink(missing_ok=True)
+        for name in ("result.json", "coordinator.log"):
+            (self.path / name).unlink(missing_ok=True)
         write_study(study, self.path / "study.toml")
         self._note(study, run_id, {})
 

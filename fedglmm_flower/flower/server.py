@@ -1,5 +1,6 @@
 """The ServerApp of the coordinator: the run configuration, and one round."""
 
+import json
 import secrets
 from dataclasses import dataclass
 from logging import INFO
@@ -13,10 +14,11 @@ from flwr.serverapp import Grid, ServerApp
 from fedglmm_flower.coordinator import Options
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
-from fedglmm_flower.flower.exchange import refusal
+from fedglmm_flower.flower.exchange import Tick, refusal
+from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_log import write_detail
-from fedglmm_flower.flower.strategy import OneRoundGlmm, Progress
+from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.study import read_study
 
 LOG_NAME = "coordinator.log"
@@ -85,16 +87,21 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         If a file, the sites or the fit stand in the way.
     """
     study = read_study(config.study)
+    tick = teller(config.run_dir)
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),
         keys=read_keys(config.keys_dir, study),
         folder=config.run_dir,
-        options=Options(quorum=config.quorum),
+        options=Options(quorum=config.quorum, tick=tick),
     )
-    folder = RunFolder(config.run_dir)
     strategy = OneRoundGlmm(
-        study, desk.run_id, desk, folder, quorum=config.quorum, progress=_tell
+        study,
+        desk.run_id,
+        desk,
+        RunFolder(config.run_dir),
+        quorum=config.quorum,
+        tick=tick,
     )
     strategy.start(grid, timeout=config.deadline)
 
@@ -123,8 +130,30 @@ def main(grid: Grid, context: Context) -> None:
         raise RuntimeError(f"{failure.code}: {failure.public}")
 
 
-def _tell(progress: Progress) -> None:
-    log(INFO, "%s: %d of %d", progress.stage, progress.done, progress.total)
+def teller(folder: Path) -> Tick:
+    """
+    Tell each step in Flower's log, in tenths, and in ``progress.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder, for who wants to watch a run from outside Flower.
+
+    Returns
+    -------
+    Tick
+        To be called at every step.
+    """
+    last: tuple[str, int] | None = None
+
+    def tell(stage: str, done: int, total: int) -> None:
+        nonlocal last
+        step = {"stage": stage, "done": done, "total": total}
+        write_whole(folder / "progress.json", json.dumps(step).encode())
+        if last != (last := (stage, 10 * done // max(total, 1))):
+            log(INFO, "%s: %d of %d", stage, done, total)
+
+    return tell
 
 
 def _absolute(values: dict[str, Any], key: str) -> Path:

@@ -4,6 +4,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,15 @@ from fedglmm_flower.envelope import (
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.client import make_client_app
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
+from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
-from fedglmm_flower.flower.strategy import OneRoundGlmm, Progress
+from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.flower.table_study import TableStudy, read_table, study_of_table
 from fedglmm_flower.glmm.on_table import fit_table
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, FrameSource, Policy
-
-Tell = Callable[[str, int, int], None]
-
-
-def _quiet(_stage: str, _done: int, _total: int) -> None:
-    """No progress."""
 
 
 def simulate(
@@ -58,7 +54,7 @@ def simulate(
     seed: int | None = None,
     compare_pooled: bool = False,
     out: Path | str | None = None,
-    tell: Tell = _quiet,
+    tell: Tick = no_tick,
 ) -> Result:
     """
     Run the one-round federation on a table that is divided by its site column.
@@ -140,7 +136,7 @@ def simulate(
         quorum=quorum,
         method=method,
         seed=seed,
-        pooled=(lambda sites: _pooled(table, sites, method)) if compare_pooled else None,
+        pooled=partial(_pooled, table, method) if compare_pooled else None,
         tick=tell,
     )
     with ExitStack() as stack:
@@ -152,7 +148,7 @@ def simulate(
 
 
 def _round(
-    table: TableStudy, policy: Policy, options: Options, folder: Path, tell: Tell
+    table: TableStudy, policy: Policy, options: Options, folder: Path, tell: Tick
 ) -> Result:
     study = table.study
     coordinator = new_identity("coordinator")
@@ -183,16 +179,14 @@ def _round(
     )
     _keep_keys(folder, coordinator, publics)
 
-    def progress(step: Progress) -> None:
-        if step.stage in ("summarise", "broadcast"):
-            tell(step.stage, step.done, step.total)
+    def tick(stage: str, done: int, total: int) -> None:
+        if stage != "gather":  # all nodes of one process are there at once
+            tell(stage, done, total)
 
     nodes = [
         {"partition-id": i, "num-partitions": len(desks)} for i in range(len(desks))
     ]
-    strategy = OneRoundGlmm(
-        study, desk.run_id, desk, RunFolder(folder), progress=progress
-    )
+    strategy = OneRoundGlmm(study, desk.run_id, desk, RunFolder(folder), tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Result):  # pragma: no cover - combine returns one
@@ -201,7 +195,7 @@ def _round(
 
 
 def _pooled(
-    table: TableStudy, sites: tuple[str, ...], method: str | None
+    table: TableStudy, method: str | None, sites: tuple[str, ...]
 ) -> dict[str, Any]:
     """Fit of the rows of the sites that were used, as one table."""
     study = table.study
@@ -247,6 +241,3 @@ def _folder(out: Path | str) -> Path:
             "required; choose another place"
         ) from None
     return folder
-
-
-

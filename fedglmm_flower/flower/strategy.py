@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from flwr.app import (
     DEFAULT_TTL,
@@ -26,6 +26,8 @@ from fedglmm_flower.flower.exchange import (
     Refused,
     Request,
     SealedRelease,
+    Tick,
+    no_tick,
 )
 from fedglmm_flower.flower.records import (
     RECEIVE_RESULT,
@@ -39,31 +41,6 @@ from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.study import Study
 
 GRACE = 60.0
-Stage = Literal["gather", "summarise", "combine", "broadcast"]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """
-    How far a round is.
-
-    Parameters
-    ----------
-    stage : {"gather", "summarise", "combine", "broadcast"}
-        Waiting for nodes, for summaries, for the fit, for acknowledgements.
-    done, total : int
-        How many of how many.
-    site : str or None
-        The site that has just answered, if one has.
-    refused : str or None
-        The code of its refusal, if it refused.
-    """
-
-    stage: Stage
-    done: int
-    total: int
-    site: str | None = None
-    refused: str | None = None
 
 
 @dataclass
@@ -95,18 +72,17 @@ class Coordinator(Protocol):
         ...
 
     def combine(
-        self, sealed: Mapping[str, bytes], refusals: Mapping[str, Refused]
+        self,
+        sealed: Mapping[str, bytes],
+        refusals: Mapping[str, Refused],
+        summarise_s: float,
     ) -> Any:
-        """From the sealed releases and the refusals, by site, to the outcome."""
+        """From sealed releases and refusals, by site, to the outcome."""
         ...
 
     def seal_result(self, result: Any, site: str) -> bytes | None:
         """The outcome sealed to a site, or None to send nothing."""
         ...
-
-
-def _no_progress(_: Progress) -> None:
-    pass
 
 
 class OneRoundGlmm(Strategy):
@@ -125,8 +101,9 @@ class OneRoundGlmm(Strategy):
         Every sealed release is written here before anything is fitted.
     quorum : int or None
         Fewest nodes to ask; None for one for each expected site.
-    progress : callable, optional
-        Told of every step; the strategy itself prints nothing.
+    tick : callable, optional
+        Told of every step ("gather", "summarise", "broadcast"); the strategy itself
+        prints nothing.
 
     Notes
     -----
@@ -142,14 +119,14 @@ class OneRoundGlmm(Strategy):
         folder: RunFolder,
         *,
         quorum: int | None = None,
-        progress: Callable[[Progress], None] = _no_progress,
+        tick: Tick = no_tick,
     ) -> None:
         self.study = study
         self.run_id = run_id
         self.coordinator = coordinator
         self.folder = folder
         self.quorum = len(study.sites) if quorum is None else quorum
-        self.progress = progress
+        self.tick = tick
         self.roll = RollCall(study.sites)
         self.refusals: dict[str, Refused] = {}
         self.outcome: Any = None
@@ -246,19 +223,18 @@ class OneRoundGlmm(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Keep each sealed release as it comes, then combine them."""
         del server_round  # one round
+        started = time.monotonic()
         for message in replies:
             self._accept(message)
             if self.roll.complete:
                 break
+        seconds = time.monotonic() - started
         self.refusals = {**self.roll.refusals, **self.roll.absent()}
         self.folder.close_round(self.study, self.run_id, self.refusals)
-        total = len(self.roll.releases)
-        self.progress(Progress("combine", 0, total))
         sealed = {site: held.sealed for site, held in self.roll.releases.items()}
         self.outcome = self.coordinator.combine(
-            dict(sorted(sealed.items())), dict(sorted(self.refusals.items()))
+            dict(sorted(sealed.items())), dict(sorted(self.refusals.items())), seconds
         )
-        self.progress(Progress("combine", total, total))
         return None, None
 
     def configure_evaluate(
@@ -289,16 +265,15 @@ class OneRoundGlmm(Strategy):
             reply = read_reply(message)
             if isinstance(reply, Received) and reply.site in self.study.sites:
                 self.stored.append(reply.site)
-                done = len(self.stored)
-                self.progress(Progress("broadcast", done, self._deliveries, reply.site))
+                self.tick("broadcast", len(self.stored), self._deliveries)
         self.stored.sort()
         return None
 
     def summary(self) -> None:
-        """Nothing: the strategy is quiet, ``progress`` tells what happens."""
+        """Nothing: the strategy is quiet, ``tick`` tells what happens."""
 
     def _gathered(self, online: int) -> None:
-        self.progress(Progress("gather", online, len(self.study.sites)))
+        self.tick("gather", online, len(self.study.sites))
 
     def _ask_new_nodes(self, grid: Grid) -> list[Message]:
         """Requests to the nodes that are online and have not been asked."""
@@ -334,8 +309,4 @@ class OneRoundGlmm(Strategy):
         if self.roll.accept(node, reply, self._online):
             if isinstance(reply, SealedRelease):
                 self.folder.keep(reply.site, reply.sealed)
-            refused = reply.code if isinstance(reply, Refused) else None
-            total = len(self.study.sites)
-            self.progress(
-                Progress("summarise", self.roll.answered, total, reply.site, refused)
-            )
+            self.tick("summarise", self.roll.answered, len(self.study.sites))

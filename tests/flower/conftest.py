@@ -1,47 +1,45 @@
-"""A federation of three small sites, with real keys, files and envelopes."""
+"""A federation of four small sites, with real keys, files and envelopes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fedglmm_flower.coordinator import Options
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
     PublicIdentity,
     decode_release,
-    encode_result,
     new_identity,
-    seal,
     unseal,
     write_identity,
     write_public,
 )
 from fedglmm_flower.flower.client import desk_of_node, make_client_app
-from fedglmm_flower.flower.exchange import Refused
+from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
+from fedglmm_flower.flower.exchange import no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
-from fedglmm_flower.study import Column, Study
+from fedglmm_flower.study import Column, Study, write_study
 
-SITES = ("north", "south", "St. Mary/West")
+SITES = ("St. Mary/West", "east", "north", "south")
 RUN = "run-1"
 
 
 @dataclass
 class Federation:
-    """Folders of three sites and the keys of a coordinator."""
+    """Folders of four sites and the keys of a coordinator."""
 
     root: Path
     study: Study
     identity: Identity
     publics: dict[str, PublicIdentity]
-    opened: dict[str, Released] = field(default_factory=dict)
-    refused: Mapping[str, Refused] = field(default_factory=dict)
+    run_id: str = RUN
 
     def site_file(self, site: str) -> Path:
         return self.root / "sites" / file_name(site) / "site.toml"
@@ -66,48 +64,40 @@ class Federation:
         nodes = [self.node(site) for site in (sites or self.study.sites)]
         return kind(make_client_app(open_desk), nodes, **options)
 
-    def combine(
-        self, sealed: Mapping[str, bytes], refusals: Mapping[str, Refused]
-    ) -> dict:
-        """Open every release; the fit is the coordinator's business."""
-        self.refused = refusals
-        for site, message in sealed.items():
-            binding = Binding("release", self.study.digest, RUN, site)
-            self.opened[site] = decode_release(
-                unseal(
-                    message,
-                    binding=binding,
-                    recipient=self.identity,
-                    sender=self.publics[site],
-                )
-            )
-        return {"n_sites": len(sealed)}
-
-    def seal_result(self, result: dict, site: str) -> bytes:
-        return seal(
-            encode_result(result),
-            binding=Binding("result", self.study.digest, RUN, site),
-            sender=self.identity,
-            recipient=self.publics[site],
-        )
-
     @property
     def folder(self) -> RunFolder:
         return RunFolder(self.root / "run")
 
-    @property
-    def key_id(self) -> str:
-        return self.identity.public.encrypt_id
+    def desk(self, **options) -> CoordinatorDesk:
+        keys = CoordinatorKeys(self.identity, self.publics)
+        return CoordinatorDesk(
+            self.study, self.run_id, keys, self.folder.path, **options
+        )
 
-    def strategy(self, **options) -> OneRoundGlmm:
-        """A strategy whose coordinator is this federation."""
-        return OneRoundGlmm(self.study, RUN, self, self.folder, **options)
+    def strategy(self, desk=None, *, quorum=None, tick=no_tick) -> OneRoundGlmm:
+        desk = desk or self.desk(options=Options(quorum=quorum))
+        return OneRoundGlmm(
+            self.study, self.run_id, desk, self.folder, quorum=quorum, tick=tick
+        )
+
+    def open(self, site: str) -> Released:
+        """Open what the coordinator has kept of a site."""
+        sealed = self.folder.path / "sealed" / f"{file_name(site)}.sealed"
+        binding = Binding("release", self.study.digest, self.run_id, site)
+        return decode_release(
+            unseal(
+                sealed.read_bytes(),
+                binding=binding,
+                recipient=self.identity,
+                sender=self.publics[site],
+            )
+        )
 
 
 def gaussian_study(sites) -> Study:
     """``y ~ x + (1 | site)``."""
     return Study(
-        name="three sites",
+        name="four sites",
         formula="y ~ x + (1 | site)",
         family="gaussian",
         link="identity",
@@ -121,7 +111,7 @@ def gaussian_study(sites) -> Study:
 
 @pytest.fixture
 def federation(tmp_path, rng: np.random.Generator) -> Federation:
-    """Three sites of 60 rows that have approved the study."""
+    """Four sites of 60 rows that have approved the study."""
     study = gaussian_study(SITES)
     coordinator = new_identity("coordinator")
     publics: dict[str, PublicIdentity] = {}
@@ -159,3 +149,21 @@ def write_site_file(federation: Federation, name: str, /, **changes: str) -> Non
         f'[keys]\nidentity = "{values["identity"]}"\n'
         f'coordinator = "{values["coordinator"]}"\n'
     )
+
+
+@pytest.fixture
+def run_config(federation) -> dict[str, object]:
+    """The coordinator's files, and the run configuration that names them."""
+    keys = federation.root / "keys"
+    write_identity(federation.identity, keys / "coordinator.key")
+    write_study(federation.study, keys / "study.toml")
+    for site, public in federation.publics.items():
+        write_public(public, keys / "sites" / f"{file_name(site)}.pub")
+    return {
+        "study": str(keys / "study.toml"),
+        "keys-dir": str(keys),
+        "run-dir": str(federation.root / "run"),
+        "deadline": 20.0,
+        "quorum": 0,
+        "sites-dir": "",
+    }

@@ -1,6 +1,5 @@
 """Nothing readable leaves a site but the keys of the protocol."""
 
-import json
 import struct
 
 import pytest
@@ -28,7 +27,7 @@ def test_a_reply_holds_the_allowed_keys_and_no_others(federation):
     """Released, received and refused replies each have a closed set of keys."""
     write_site_file(federation, "north", approved="0" * 64)
     grid = federation.grid(record=True)
-    run(federation, grid)
+    run(federation, grid, quorum=3)
     seen = set()
     for message in replies(grid):
         record = message.content.config_records["reply"]
@@ -43,20 +42,22 @@ def test_a_reply_holds_the_allowed_keys_and_no_others(federation):
 def test_no_value_sum_or_estimate_is_readable_in_any_message(federation):
     """Neither as text nor as a binary float, in either direction."""
     grid = federation.grid(record=True)
-    run(federation, grid)
-    numbers = {60.0, 3.0}
-    for site, released in federation.opened.items():
-        numbers.update(released.clusters[0].values)
+    result = run(federation, grid).outcome.to_dict()
+    numbers = {60.0, 240.0, result["loglik"], result["residual_sd"]}
+    for row in [*result["fixed"], *result["random"], *result["ranef"]]:
+        numbers.update(value for value in row.values() if isinstance(value, float))
+    for site in federation.study.sites:
+        numbers.update(federation.open(site).clusters[0].values)
         rows = federation.site_file(site).parent / "data.csv"
         for row in rows.read_text().splitlines()[1:]:
             numbers.update(map(float, row.split(",")))
     texts = {repr(number) for number in numbers if len(repr(number)) > 4}
     needles = {text.encode() for text in texts}
     needles |= {struct.pack(order, x) for x in numbers for order in ("<d", ">d")}
-    needles |= {json.dumps({"n_sites": 3})[1:-1].encode(), b"n_rows", b"n_sites"}
+    needles |= {b"n_rows", b"estimate", b"Intercept"}
     wire = grid.replied + grid.sent
 
-    assert len(wire) == 12
+    assert len(wire) == 16
     assert [n for n in needles for message in wire if n in message] == []
 
 
@@ -77,7 +78,7 @@ def test_the_text_of_an_exception_does_not_cross(federation, kind):
         return Crashing() if crashes else desk_of_node(context, study)
 
     grid = federation.grid(open_desk=open_desk, record=True)
-    result = run(federation, grid)
+    result = run(federation, grid, quorum=3)
 
     assert {s: r.code for s, r in result.refusals.items()} == {"north": "failed"}
     assert secret.encode() not in b"".join(grid.replied)
@@ -87,7 +88,7 @@ def test_the_text_of_an_exception_does_not_cross(federation, kind):
 def test_a_site_prints_nothing_when_it_refuses(federation, capfd):
     """What a node prints may be captured and sent on, so it prints nothing."""
     write_site_file(federation, "north", data="absent.csv")
-    run(federation, federation.grid())
+    run(federation, federation.grid(), quorum=3)
 
     assert tuple(capfd.readouterr()) == ("", "")
     assert "absent.csv" in federation.log("north")
@@ -97,7 +98,7 @@ def test_a_site_file_that_cannot_be_read_is_told_without_its_content(federation)
     """A site that cannot even tell its name refuses with a code, and logs why."""
     federation.site_file("south").write_text('site = "south" password = hunter2')
     grid = federation.grid(record=True)
-    result = run(federation, grid)
+    result = run(federation, grid, quorum=3)
 
     assert {site: refused.code for site, refused in result.refusals.items()} == {
         "south": "policy-invalid"
@@ -109,7 +110,7 @@ def test_a_site_file_that_cannot_be_read_is_told_without_its_content(federation)
 def test_the_log_of_a_site_is_its_owners_alone(federation):
     """Details may quote data: the file is closed to group and others."""
     write_site_file(federation, "north", approved="0" * 64)
-    run(federation, federation.grid())
+    run(federation, federation.grid(), quorum=3)
     log = federation.site_file("north").parent / "site.log"
 
     assert log.stat().st_mode & 0o777 == 0o600

@@ -51,7 +51,7 @@ def test_a_simulated_node_takes_the_site_at_its_position(federation):
         ({}, {}),
         ({"site-config": "site.toml"}, {}),
         ({"partition-id": 0}, {"sites-dir": ""}),
-        ({"partition-id": 3}, {"sites-dir": "/sites"}),
+        ({"partition-id": 4}, {"sites-dir": "/sites"}),
     ],
 )
 def test_a_node_without_a_site_is_an_error(federation, node_config, run_config):

@@ -103,7 +103,7 @@ def test_a_refusal_with_strange_text_keeps_only_its_site(asked, text):
         (0, "site-crashed"),
         (1, "app-unusable"),
         (2, "site-crashed"),
-        (5, "site-unreachable"),
+        (5, "node-unavailable"),
         (8, "site-crashed"),
         (99, "site-crashed"),
     ],

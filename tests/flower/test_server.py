@@ -7,30 +7,10 @@ import pytest
 from flwr.app import Context, RecordDict
 
 from coordinator_app.server_app import app
-from fedglmm_flower.envelope import write_identity, write_public
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import estimates_for
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.server import RunConfig
-from fedglmm_flower.study import write_study
-
-
-@pytest.fixture
-def run_config(federation) -> dict[str, object]:
-    """The coordinator's files, and the run configuration that names them."""
-    keys = federation.root / "keys"
-    write_identity(federation.identity, keys / "coordinator.key")
-    write_study(federation.study, keys / "study.toml")
-    for site, public in federation.publics.items():
-        write_public(public, keys / "sites" / f"{file_name(site)}.pub")
-    return {
-        "study": str(keys / "study.toml"),
-        "keys-dir": str(keys),
-        "run-dir": str(federation.root / "run"),
-        "deadline": 20.0,
-        "quorum": 0,
-        "sites-dir": "",
-    }
 
 
 def serve(federation, run_config) -> None:
@@ -49,7 +29,7 @@ def test_the_app_leaves_result_sealed_releases_and_estimates(federation, run_con
     result = json.loads((run / "result.json").read_text())
 
     assert {site["status"] for site in result["sites"]} == {"used"}
-    assert len(list((run / "sealed").iterdir())) == 3
+    assert len(list((run / "sealed").iterdir())) == 4
     for site in federation.study.sites:
         estimates = json.loads(federation.estimates(site).read_text())
 

@@ -1,4 +1,4 @@
-"""Runs a Flower app on a private SuperLink with the Simulation Engine."""
+"""Runs a Flower app on a private SuperLink, which is ended with what it started."""
 
 import json
 import os
@@ -8,9 +8,9 @@ import subprocess
 import sys
 import sysconfig
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,7 @@ START_TIMEOUT = 60.0
 CONNECTION = "demo"
 
 
-class Simulation:
+class PrivateSuperLink:
     """
     A SuperLink of its own, on a free port, in its own home; ended on exit.
 
@@ -30,14 +30,15 @@ class Simulation:
     ----------
     home : Path
         Flower's home for this run.
-    nodes : int
-        Number of SuperNodes to simulate, with one CPU each.
+    options : str
+        Further options of ``flower-superlink``, such as ``--simulation``.
     """
 
-    def __init__(self, home: Path, nodes: int) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.home = home
-        self.nodes = nodes
-        self.address = f"127.0.0.1:{_free_port()}"
+        self._options = options
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.address = f"127.0.0.1:{free_port()}"
         scripts = sysconfig.get_path("scripts")
         self.environment = {
             **os.environ,
@@ -64,21 +65,12 @@ class Simulation:
             encoding="utf-8",
         )
         host, port = self.address.split(":")
-        log = self.home / "superlink.log"
-        command = ["flower-superlink", "--insecure", "--simulation"]
-        command += ["--isolation", "subprocess", "--host", host, "--port", port]
-        with log.open("wb") as file:
-            self._superlink = subprocess.Popen(
-                [self._script(command[0]), *command[1:]],
-                cwd=self.home,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
         try:
-            self._await_superlink(log)
+            self.start(
+                *("flower-superlink", "--insecure", "--isolation", "subprocess"),
+                *("--host", host, "--port", port, *self._options),
+            )
+            self._await()
         except BaseException:
             self._end()
             raise
@@ -92,29 +84,56 @@ class Simulation:
     ) -> None:
         self._end()
 
-    def run(self, app: Path, config: Mapping[str, str | float | int]) -> int:
-        """Submit an app, as ``flwr run APP`` does, and return the run's identifier."""
-        simulated = f"num-supernodes={self.nodes} client-resources-num-cpus=1"
-        answer = self._flwr(
-            "run",
-            str(app),
-            CONNECTION,
-            "--federation-config",
-            simulated,
-            "--run-config",
-            " ".join(f"{key}={json.dumps(value)}" for key, value in config.items()),
-        )
+    def start(self, name: str, *arguments: str) -> None:
+        """Start one of Flower's programs, which is ended with the SuperLink."""
+        with (self.home / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [_script(name), *arguments],
+                cwd=self.home,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+
+    def run(
+        self, app: Path, config: Mapping[str, str | float | int], *, nodes: int = 0
+    ) -> int:
+        """
+        Submit an app, as ``flwr run APP`` does.
+
+        Parameters
+        ----------
+        app : Path
+            Folder of the app.
+        config : mapping
+            The run configuration.
+        nodes : int
+            Number of SuperNodes to simulate, with one CPU each; 0 for real ones.
+
+        Returns
+        -------
+        int
+            The run's identifier.
+        """
+        simulated = f"num-supernodes={nodes} client-resources-num-cpus=1"
+        options = ["--federation-config", simulated] if nodes else []
+        values = " ".join(f"{key}={json.dumps(value)}" for key, value in config.items())
+        answer = self.flwr("run", str(app), CONNECTION, *options, "-c", values)
         return int(answer["run-id"])
 
     def status(self, run: int) -> tuple[str, str]:
         """Status of a run, and its details: ``flwr run`` exits 0 even on failure."""
-        answer = self._flwr("ls", CONNECTION, "--run-id", str(run))
+        answer = self.flwr("ls", CONNECTION, "--run-id", str(run))
         entry = answer["runs"][0]
         return str(entry["status"]), str(entry.get("status-details", ""))
 
-    def _flwr(self, command: str, *arguments: str) -> dict[str, Any]:
+    def flwr(self, command: str, *arguments: str) -> dict[str, Any]:
+        """Call ``flwr COMMAND`` and return its answer; exit if it reports an error."""
         done = subprocess.run(
-            [self._script("flwr"), command, *arguments, "--format", "json"],
+            [_script("flwr"), command, *arguments, "--format", "json"],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -127,37 +146,38 @@ class Simulation:
             sys.exit(f"flwr {command} failed:\n{done.stdout}{done.stderr}")
         return dict(answer)
 
-    def _script(self, name: str) -> str:
-        return str(Path(sysconfig.get_path("scripts")) / name)
-
-    def _await_superlink(self, log: Path) -> None:
+    def _await(self) -> None:
         """Wait until the SuperLink serves; registering earlier fails."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         until = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < until:
-            if self._superlink.poll() is not None:
-                break
+        while time.monotonic() < until and self._processes[0].poll() is None:
             try:
                 with direct.open(f"http://{self.address}/health", timeout=2):
                     return
-            except (urllib.error.URLError, TimeoutError, ConnectionError):
+            except OSError:  # refused, reset, timed out
                 time.sleep(0.2)
+        log = self.home / "flower-superlink.log"
         sys.exit(f"the SuperLink did not start; its log is {log}")
 
     def _end(self) -> None:
-        """End the SuperLink and what it started: all are of one process group."""
+        """End every program, with all that it started in its group."""
         for stop in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._superlink.pid, stop)
-            except ProcessLookupError:
-                return
-            try:
-                self._superlink.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                continue
+            for process in self._processes:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, stop)
+            for process in self._processes:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=10)
+        self._processes.clear()
 
 
-def _free_port() -> int:
+def _script(name: str) -> str:
+    """One of the environment's own programs, whatever PATH says."""
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
