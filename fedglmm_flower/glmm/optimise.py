@@ -59,7 +59,7 @@ def _tried(objective: Objective, x: FloatArray) -> tuple[float, FloatArray]:
 def _scale(B: FloatArray) -> FloatArray:
     """Square roots of the diagonal, kept away from zero."""
     diagonal = np.abs(np.diag(B))
-    floor = 1e-14 * float(diagonal.max()) + 1e-100
+    floor = 1e-14 * float(diagonal.max(initial=0.0)) + 1e-100
     return np.asarray(np.sqrt(np.maximum(diagonal, floor)), dtype=np.float64)
 
 
