@@ -118,8 +118,9 @@ def as_text(series: pd.Series) -> pd.Series:
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.cat.categories.dtype)
     if pd.api.types.is_float_dtype(series.dtype):
-        finite = series.dropna()
-        if len(finite) and bool((finite == np.floor(finite)).all()):
+        known = series.dropna()
+        whole = np.isfinite(known) & (known == np.floor(known))
+        if len(known) and bool(whole.all()):
             series = series.astype("Int64")
     return series.astype("string")
 
