@@ -85,7 +85,7 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
-    options: Options = Options(),  # noqa: B008 - frozen, so shared safely
+    options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
     """

@@ -71,7 +71,7 @@ def fit_sums(
         )
         for t in targets.values()
     ]
-    labels = dict.fromkeys(groups, list(targets))
+    labels = {name: tuple(targets) for name in groups}
     return fit_products(products_of_sums(model, blocks, labels), method)
 
 

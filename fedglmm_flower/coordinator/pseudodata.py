@@ -97,8 +97,12 @@ def generate(
     count = int(np.clip(ROWS_PER_ROW * targets.n_rows, MIN_ROWS, MAX_ROWS))
     index, weights = _divide(cells, count)
     problem = _Problem(
-        model, targets.moments, cells, [continuous[k] for k in moving],
-        means[moving], sds[moving],
+        model,
+        targets.moments,
+        cells,
+        [continuous[k] for k in moving],
+        means[moving],
+        sds[moving],
     )
     start = problem.start(index, seed, mirrored=mirrored)
     functions, goal = problem.functions(index, weights)
@@ -157,13 +161,12 @@ class _Problem:
         self.model, self.cells, self.moving = model, cells, moving
         self.means, self.sds = means, sds
         factors = model.factors
-        fixed = [
-            i for i, f in enumerate(factors) if not f and i not in set(moving)
-        ]
+        fixed = [i for i, f in enumerate(factors) if not f and i not in set(moving)]
         kept = [m for m in moments if not any(m[i] for i in fixed)]
         self.exponents = np.array([[m[i] for i in moving] for m in kept])
-        parts = [tuple(e if f else 0 for e, f in zip(m, factors, strict=True))
-                 for m in kept]
+        parts = [
+            tuple(e if f else 0 for e, f in zip(m, factors, strict=True)) for m in kept
+        ]
         self.parts = list(dict.fromkeys(parts))
         at = {part: i for i, part in enumerate(self.parts)}
         self.group = np.array([at[part] for part in parts])
@@ -202,10 +205,11 @@ class _Problem:
         self, index: IntArray, weights: FloatArray
     ) -> tuple[HermiteMoments, FloatArray]:
         """Functions that can be moved, and their targets."""
-        masks = self._indicators()[:, index]
-        free = self.exponents.any(axis=1) & (masks[self.group] @ weights > 1e-12)
+        masks = self._indicators()
+        mass = np.bincount(index, weights, masks.shape[1])
+        free = self.exponents.any(axis=1) & (masks[self.group] @ mass > 1e-12)
         functions = HermiteMoments(
-            self.exponents[free], masks[self.group[free]], weights
+            self.exponents[free], masks[self.group[free]], index, weights
         )
         return functions, self.hermite[free]
 
