@@ -271,7 +271,8 @@ def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray
         factor = cho_factor(gram + ridge, lower=True, check_finite=False)
         solution = cho_solve(factor, residual, check_finite=False)
     except LinAlgError:
-        solution = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)[0]
+        least, *_ = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)
+        return np.asarray(least, dtype=np.float64)
     return np.asarray(solution, dtype=np.float64)
 
 

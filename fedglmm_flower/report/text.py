@@ -22,20 +22,19 @@ def summary_text(result: Mapping[str, Any]) -> str:
         Lines of at most 88 characters, but for long names.
     """
     study = result["study"]
-    lines = [
-        f"{_title(result)}",
+    head = [
+        _title(result),
         f" Family: {result['family']} ( {result['link']} )",
         f"Formula: {study['formula']}",
         f"  Sites: {_sites(result)}",
         f"   Sent: {_sent(result)}",
         f"    Fit: {_accuracy(result)}",
     ]
+    lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
     for warning in result["diagnostics"]["warnings"]:
-        lines += textwrap.wrap(
-            f"Warning: {warning}", WIDTH, subsequent_indent="         "
-        )
+        lines += _wrapped(f"Warning: {warning}")
     lines += ["", *_criteria(result), ""]
     if result["random"]:
         lines += ["Random effects:", *_random(result), ""]
@@ -45,6 +44,17 @@ def summary_text(result: Mapping[str, Any]) -> str:
     if result["pooled"] is not None:
         lines += ["", "Pooled fit of the same rows:", *_pooled(result)]
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most the width; long names stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=" " * 9,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _title(result: Mapping[str, Any]) -> str:
