@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
 from fedglmm_flower.glmm.design import BlockSums, products_of_sums, rows_of_atoms
@@ -33,9 +34,11 @@ class PseudoSite:
     residual: float
 
 
-def pseudo_site(model: Model, targets: Targets, seed: int) -> PseudoSite:
+def pseudo_site(
+    model: Model, targets: Targets, starts: Starts, block: int
+) -> PseudoSite:
     """Pseudo-data and responses of one site."""
-    rows = generate(model, targets, seed)
+    rows = generate(model, targets, starts, block)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
 
