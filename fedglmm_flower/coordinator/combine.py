@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
@@ -35,8 +36,10 @@ from fedglmm_flower.study.families import resolve_method
 from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
-DRAWS = 8
-LOWER_DRAWS = 2
+# Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
+MOST_DRAWS = 8
+FEWEST_DRAWS = 2
+MOST_ROWS = 1_200_000
 Tick = Callable[[str, int, int], None]
 
 
@@ -176,9 +179,9 @@ def _fit_approximate(
     if not exact:
         fast = "laplace"
         halves = []
-        for k, part in enumerate((slice(0, DRAWS // 2), slice(DRAWS // 2, DRAWS))):
+        for k in range(2):
             tick("fit", 1 + k, fits)
-            chosen = {s: many[part] or many for s, many in draws.items()}
+            chosen = {s: many[k::2] or many for s, many in draws.items()}
             halves.append(fit_pseudo(model, targets, chosen, fast, groups))
         tick("fit", 3, fits)
         below_fit = None
@@ -212,24 +215,25 @@ def _draw(
     """Several draws of pseudo-data for each site, and some of one order lower."""
     model = study.model
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
-    rows = max(planned_rows(t) for t in targets.values())
-    starts = Starts.for_rows(seed, rows)
+    rows = [planned_rows(t) for t in targets.values()]
+    starts = Starts.for_rows(seed, max(rows))
+    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
 
     def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
         # The block follows from the study, not from who takes part.
-        block = study.sites.index(name) * DRAWS
+        block = study.sites.index(name) * MOST_DRAWS
         first = pseudo_site(model, targets[name], starts, block)
         if first.rows.exact:
             return [first], [first]
         many = [
             pseudo_site(model, targets[name], starts, block + k)
-            for k in range(1, DRAWS)
+            for k in range(1, count)
         ]
         order = opened[name].released.order
         below = targets[name].lower(degrees, order - 1)
         few = [
             pseudo_site(model, below, starts, block + k)
-            for k in range(LOWER_DRAWS if order > 1 else 0)
+            for k in range(FEWEST_DRAWS if order > 1 else 0)
         ]
         return [first, *many], few
 

@@ -30,7 +30,7 @@ MAX_ROWS = 4000
 # Measured on GUSTO-I and CHOP: rows in proportion to those of the site reproduce the
 # extremes of a sample of its size.  With fewer, tails are too short and slopes too
 # steep; with many more it is the other way round.
-ROWS_PER_ROW = 1.75
+ROWS_PER_ROW = 1.65
 _VARIES = 1e-9
 
 
