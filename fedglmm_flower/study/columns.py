@@ -42,6 +42,11 @@ class Column:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.kind == "binary":
+            # One spelling, so that a study has one digest however it was made.
+            fixed = {"low": 0.0, "high": 1.0, "center": 0.0, "scale": 1.0}
+            for name, value in fixed.items():
+                object.__setattr__(self, name, value)
         where = f"column {self.name!r}"
         if self.kind == "categorical":
             if len(self.levels) < 2:
