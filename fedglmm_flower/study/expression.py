@@ -143,10 +143,10 @@ def _resolve(tree: ast.expr, quoted: dict[str, str]) -> ast.expr:
     """Give quoted names back their spelling, and join dotted ones."""
 
     class Names(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Name(self, node: ast.Name) -> ast.expr:
             return ast.Name(quoted.get(node.id, node.id), ctx=ast.Load())
 
-        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
             value = self.visit(node.value)
             if isinstance(value, ast.Name):
                 if value.id in {"np", "numpy"} and node.attr in FUNCTIONS:
@@ -200,7 +200,7 @@ def _check_node(node: ast.AST, text: str) -> None:
 
 
 def _check_call(name: str, plain: bool, text: str) -> None:  # noqa: FBT001 - private
-    stem = name.split(".")[0]
+    stem = name.split(".", maxsplit=1)[0]
     if stem in DATA_DEPENDENT:
         raise FormulaError(
             f"formula: {text!r} uses {name}(), whose result depends on all rows of a "
@@ -242,11 +242,11 @@ def _names(tree: ast.expr) -> Iterator[str]:
 
 def _spell(tree: ast.expr) -> str:
     class Quote(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Name(self, node: ast.Name) -> ast.expr:
             plain = node.id.isidentifier()
             return node if plain else ast.Name(f"`{node.id}`", ctx=ast.Load())
 
-        def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Call(self, node: ast.Call) -> ast.expr:
             args = [self.visit(_strip_identity(a)) for a in node.args]
             stripped = _strip_identity(node)
             if stripped is not node:
@@ -274,11 +274,9 @@ def _factor(tree: ast.expr) -> tuple[float, list[tuple[ast.expr, int]]]:
     match tree:
         case ast.Constant(value=int() | float() as number):
             return float(number), []
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
+        case ast.UnaryOp(op=op, operand=operand):
             coefficient, factors = _factor(operand)
-            return -coefficient, factors
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _factor(operand)
+            return -coefficient if isinstance(op, ast.USub) else coefficient, factors
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             first, second = _factor(left), _factor(right)
             return first[0] * second[0], first[1] + second[1]

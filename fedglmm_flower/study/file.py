@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,7 +130,7 @@ def write_study(study: Study, path: Path | str) -> None:
     target = Path(path)
     scratch = target.with_name(f".{target.name}.part")
     scratch.write_text(study_toml(study), encoding="utf-8")
-    os.replace(scratch, target)
+    scratch.replace(target)
 
 
 def study_toml(study: Study) -> str:
@@ -147,12 +146,16 @@ def study_toml(study: Study) -> str:
             lines += ["", f"[{head}.{json.dumps(name, ensure_ascii=False)}]"]
             for key, value in table.items():
                 if key == "bounds" and value is not None:
-                    infinite = (-math.inf, math.inf)
-                    value = [i if b is None else b  # noqa: PLW2901 - spelled for TOML
-                             for b, i in zip(value, infinite, strict=True)]
-                if value not in (None, ""):
+                    lines.append(_line(key, _closed_bounds(value)))
+                elif value not in (None, ""):
                     lines.append(_line(key, value))
     return "\n".join(lines) + "\n"
+
+
+def _closed_bounds(bounds: list[float | None]) -> list[float]:
+    """TOML has no null: an open bound is spelled as an infinity."""
+    low, high = bounds
+    return [-math.inf if low is None else low, math.inf if high is None else high]
 
 
 def _line(key: str, value: Any) -> str:
@@ -219,8 +222,10 @@ def _open_bounds(plain: Any) -> Any:
         bounds = table.get("bounds") if isinstance(table, dict) else None
         if isinstance(bounds, list) and len(bounds) == 2:
             low, high = bounds
-            bounds = [None if low == -math.inf else low,
-                      None if high == math.inf else high]
+            bounds = [
+                None if low == -math.inf else low,
+                None if high == math.inf else high,
+            ]
             table = {**table, "bounds": bounds}  # noqa: PLW2901 - a changed copy
         columns[name] = table
     return {**plain, "columns": columns}
@@ -244,5 +249,3 @@ def _column(name: str, table: ColumnTable) -> Column:
         center=center if table.center is None else table.center,
         scale=scale if table.scale is None else table.scale,
     )
-
-

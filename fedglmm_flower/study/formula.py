@@ -91,7 +91,9 @@ def parse_formula(text: str) -> Formula:
             "example 'y ~ x + (1 | site)'"
         )
     response, trials = _response(sides[0][1].strip())
-    fixed, random, offsets = [], [], []
+    fixed: list[str] = []
+    random: list[RandomPart] = []
+    offsets: list[str] = []
     for sign, term in _split(sides[1][1], "+-"):
         stripped = term.strip()
         if not stripped:

@@ -123,7 +123,7 @@ class Model:
         return tuple(name for name in self.columns if name in used)
 
 
-def build_model(  # noqa: PLR0913 - the parts of a question, each named
+def build_model(
     formula: str | Formula,
     columns: Sequence[Column],
     *,
@@ -340,8 +340,7 @@ def _sum(
     second: Expression | None,
     columns: Mapping[str, Column],
 ) -> Expression | None:
+    total = first or second
     if first is not None and second is not None:
         total = parse_expression(f"({first.text}) + ({second.text})")
-    else:
-        total = first or second
     return _checked(total, "the offset", columns)

@@ -252,9 +252,7 @@ def _probe(columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def _candidates(scoped: Any, columns: Mapping[str, Column]) -> Iterable[Term]:
-    choices: list[Sequence[tuple[str, Piece]]] = []
-    for scoped_factor in scoped.factors:
-        choices.append(_choices(scoped_factor, columns))
+    choices = [_choices(factor, columns) for factor in scoped.factors]
     for combination in product(*choices):
         pieces = [piece for _, piece in combination]
         if not math.isclose(scoped.scale, 1.0):
