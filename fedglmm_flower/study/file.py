@@ -15,7 +15,8 @@ from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.study import FORMAT, Study
 
 MAX_BYTES = 4 * 1024 * 1024
-Number = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: the text "1.5" and a truth value are no numbers.
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -37,7 +38,7 @@ class AtomTable(_Strict):
     """``[atoms."log(x)"]``."""
 
     center: Number
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 class ReleaseTable(_Strict):
@@ -117,7 +118,11 @@ def parse_study(data: bytes) -> Study:
             "both sides must run the same version"
         ) from None
     study = _study(plain, "study")
-    if study.canonical_bytes != data:
+    try:
+        same = study.canonical_bytes == data
+    except UnicodeEncodeError:  # half of a surrogate pair
+        same = False
+    if not same:
         raise StudyError(
             "study: the bytes are not in canonical form; both sides must run the same "
             "version; update the older one"
@@ -143,7 +148,7 @@ def study_toml(study: Study) -> str:
     lines += ["", "[release]", *(_line(k, v) for k, v in release.items())]
     for head, tables in (("columns", columns), ("atoms", atoms)):
         for name, table in tables.items():
-            lines += ["", f"[{head}.{json.dumps(name, ensure_ascii=False)}]"]
+            lines += ["", f"[{head}.{_toml(name)}]"]
             for key, value in table.items():
                 if key == "bounds" and value is not None:
                     lines.append(_line(key, _closed_bounds(value)))
@@ -167,7 +172,8 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    # DEL is the one character that JSON leaves as it is and TOML forbids.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _study(plain: Any, where: str) -> Study:
