@@ -54,9 +54,7 @@ def fit_table(
         present &= ~missing_text(labels[name])
     complete = frame[present]
     columns = [model.columns[name] for name in model.used_columns]
-    rows = atom_rows(
-        model, typed_table(complete, columns), whole_counts=whole_counts
-    )
+    rows = atom_rows(model, typed_table(complete, columns), whole_counts=whole_counts)
     n = len(rows.response)
     if n == 0:
         raise DataError(

@@ -170,9 +170,7 @@ def _continuous(name: str, numbers: FloatArray, at: str) -> Column:
             "formula"
         )
     center, scale = _constants(finite)
-    return Column(
-        name, "continuous", low=low, high=high, center=center, scale=scale
-    )
+    return Column(name, "continuous", low=low, high=high, center=center, scale=scale)
 
 
 def _constants(values: FloatArray) -> tuple[float, float]:
@@ -242,7 +240,7 @@ def _factor_names(question: Question) -> set[str]:
         names |= factor_columns(rhs)
     if names & _numeric_names(question):
         raise StudyError(
-            f"formula: column {sorted(names)[0]!r} is used as a number and as a factor;"
+            f"formula: column {min(names)!r} is used as a number and as a factor;"
             " one of the two is required; add a copy of the column to the table"
         )
     return names

@@ -1,5 +1,6 @@
 """Declared columns of a study: kind, levels, bounds, centre and scale."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +70,12 @@ class Column:
                 f"{where}: levels declared for a {self.kind} column; only a "
                 "categorical column has levels; change its kind or drop them"
             )
+        for value in (self.low, self.high, self.center, self.scale):
+            if value is not None and not math.isfinite(value):
+                raise StudyError(
+                    f"{where}: bounds, center and scale hold {value!r}; finite numbers "
+                    "are required; leave an open bound out"
+                )
         if not self.scale > 0:
             raise StudyError(
                 f"{where}: scale {self.scale!r}; a scale must be positive; "
