@@ -3,6 +3,8 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -73,34 +75,31 @@ class CsvSource:
         """See :class:`TableSource`."""
         header = self.header()
         require_columns(header, columns, self.name)
-        wanted = sorted(header.index(name) for name in columns)
-        first = 1
-        with _reading(self.path):
-            reader = pd.read_csv(
-                self.path,
-                usecols=wanted,
-                header=0,
-                names=[str(i) for i in range(len(header))],
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                na_filter=True,
-                na_values=[],
-                chunksize=rows,
-                encoding=ENCODING,
-            )
-            for chunk in reader:
-                frame = chunk[[str(i) for i in wanted]]
-                frame.columns = pd.Index([header[i] for i in wanted])
-                short = frame.isna().any(axis=1).to_numpy()
-                if short.any():
-                    raise DataError(
-                        f"{self.name}: row {first + int(short.argmax())} has fewer "
-                        "cells than the header; every row needs all cells; check "
-                        "whether the file was cut off"
-                    )
-                first += len(frame)
-                yield frame
+        wanted = {name: header.index(name) for name in header if name in columns}
+        done = 0
+        # Not by pandas, which cuts a row that is too long and fills one too short:
+        # a decimal comma would shift every cell behind it without a word.
+        with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
+            filled = (row for row in csv.reader(file, strict=True) if row)
+            next(filled)
+            while batch := list(islice(filled, rows)):
+                self._check_widths(batch, len(header), done)
+                done += len(batch)
+                yield pd.DataFrame(
+                    {k: list(map(itemgetter(at), batch)) for k, at in wanted.items()},
+                    dtype=str,
+                )
+
+    def _check_widths(self, batch: list[list[str]], width: int, done: int) -> None:
+        if set(map(len, batch)) == {width}:
+            return
+        for number, row in enumerate(batch, done + 1):
+            if len(row) != width:
+                raise DataError(
+                    f"{self.name}: row {number} has {len(row)} cells; every row needs "
+                    f"{width}, as many as the header; check for unquoted or decimal "
+                    "commas, and whether the file was cut off"
+                )
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class _reading:  # noqa: N801 - a context manager, used as a verb
             raise DataError(
                 f"{name}: is not in UTF-8; a CSV file in UTF-8 is required; convert it"
             ) from None
-        if isinstance(error, pd.errors.ParserError | csv.Error | ValueError):
+        if isinstance(error, csv.Error | ValueError):
             raise DataError(
                 f"{name}: is no valid CSV table; every row needs as many cells as the "
                 "header, separated by commas; check quotes and separators"
