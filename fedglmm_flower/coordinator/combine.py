@@ -21,6 +21,7 @@ from fedglmm_flower.coordinator.pooling import (
     fit_pseudo,
     fit_sums,
     pseudo_site,
+    require_determined,
 )
 from fedglmm_flower.coordinator.result import FORMAT, Result
 from fedglmm_flower.coordinator.targets import Targets
@@ -85,7 +86,7 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
-    options: Options = Options(),  # noqa: B008 - frozen, so shared safely
+    options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
     """
@@ -159,6 +160,7 @@ def _fit_approximate(
 ) -> Fitted:
     started = time.perf_counter()
     model, groups = study.model, _groups(study)
+    require_determined(model, targets)
     draws: dict[str, list[PseudoSite]] = {}
     lower: dict[str, list[PseudoSite]] = {}
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
