@@ -8,6 +8,7 @@ import pandas as pd
 
 from fedglmm_flower.errors import DataError, StudyError, UsageError
 from fedglmm_flower.glmm.evaluate import atom_rows
+from fedglmm_flower.glmm.on_table import require_determined
 from fedglmm_flower.glmm.propose import Question, propose_columns
 from fedglmm_flower.glmm.table import (
     as_text,
@@ -17,6 +18,7 @@ from fedglmm_flower.glmm.table import (
 )
 from fedglmm_flower.site import CsvSource
 from fedglmm_flower.study import Formula, Study, parse_formula, read_study
+from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 
 DEFAULT_ORDER = 4
@@ -115,6 +117,10 @@ def study_of_table(
     UsageError, StudyError, DataError
         If question and table do not fit together; every site would say the same.
     """
+    trials, offset, weights = (
+        None if text is None else column_or_expression(text, table.frame.columns)
+        for text in (trials, offset, weights)
+    )
     if study is not None:
         given = [formula, family, link, trials, offset, weights, release_set, order]
         if any(value is not None for value in given) or levels:
@@ -160,6 +166,7 @@ def study_of_table(
             f"{table.name}: no row is complete at any site; complete rows are "
             f"required; check the columns {', '.join(model.used_columns)}"
         )
+    require_determined(model, rows)
     return TableStudy(asked, frame, labels[named.to_numpy()], column)
 
 

@@ -5,9 +5,11 @@ numbers, column names, ``+ - * / **`` and the functions listed here.
 """
 
 import ast
+import keyword
 import math
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,6 +96,28 @@ def parse_expression(text: str) -> Expression:
     return Expression(text=_spell(tree), columns=columns)
 
 
+def column_or_expression(text: str, columns: Iterable[object]) -> str:
+    """
+    A text that may name a column as it stands in a header, as an expression.
+
+    Parameters
+    ----------
+    text : str
+        A column's name, or an expression of columns.
+    columns : iterable
+        Names of a table's columns; they win over an expression that reads alike.
+
+    Examples
+    --------
+    >>> column_or_expression("n of trials", ["n of trials"])
+    '`n of trials`'
+    >>> column_or_expression("log(size)", ["size"])
+    'log(size)'
+    """
+    is_name = "`" not in text and any(text == str(name) for name in columns)
+    return f"`{text}`" if is_name and not _is_plain(text) else text
+
+
 def as_powers(expression: Expression) -> Powers:
     """
     Write an expression as a coefficient times powers of simpler ones.
@@ -143,10 +167,10 @@ def _resolve(tree: ast.expr, quoted: dict[str, str]) -> ast.expr:
     """Give quoted names back their spelling, and join dotted ones."""
 
     class Names(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Name(self, node: ast.Name) -> ast.expr:
             return ast.Name(quoted.get(node.id, node.id), ctx=ast.Load())
 
-        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
             value = self.visit(node.value)
             if isinstance(value, ast.Name):
                 if value.id in {"np", "numpy"} and node.attr in FUNCTIONS:
@@ -200,7 +224,7 @@ def _check_node(node: ast.AST, text: str) -> None:
 
 
 def _check_call(name: str, plain: bool, text: str) -> None:  # noqa: FBT001 - private
-    stem = name.split(".")[0]
+    stem = name.split(".", maxsplit=1)[0]
     if stem in DATA_DEPENDENT:
         raise FormulaError(
             f"formula: {text!r} uses {name}(), whose result depends on all rows of a "
@@ -240,13 +264,19 @@ def _names(tree: ast.expr) -> Iterator[str]:
             yield from _names(operand)
 
 
+def _is_plain(name: str) -> bool:
+    """Whether Python would read a column's name back as it is written."""
+    same = unicodedata.normalize("NFKC", name) == name
+    return name.isidentifier() and same and not keyword.iskeyword(name)
+
+
 def _spell(tree: ast.expr) -> str:
     class Quote(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
-            plain = node.id.isidentifier()
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            plain = _is_plain(node.id)
             return node if plain else ast.Name(f"`{node.id}`", ctx=ast.Load())
 
-        def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Call(self, node: ast.Call) -> ast.expr:
             args = [self.visit(_strip_identity(a)) for a in node.args]
             stripped = _strip_identity(node)
             if stripped is not node:

@@ -72,9 +72,10 @@ def expand_terms(rhs: str, columns: Mapping[str, Column]) -> tuple[Term, ...]:
     for factor in _factors(formula):
         _check_factor(factor, columns)
     try:
-        matrix = model_matrix(
-            formula, _probe(columns), context=_CONTEXT, na_action="ignore"
-        )
+        with np.errstate(all="ignore"):  # the probe's numbers mean nothing
+            matrix = model_matrix(
+                formula, _probe(columns), context=_CONTEXT, na_action="ignore"
+            )
     except FormulaicError as error:
         raise FormulaError(
             f"formula: {rhs!r} cannot be expanded ({_first_line(error)}); write terms "
@@ -252,9 +253,7 @@ def _probe(columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def _candidates(scoped: Any, columns: Mapping[str, Column]) -> Iterable[Term]:
-    choices: list[Sequence[tuple[str, Piece]]] = []
-    for scoped_factor in scoped.factors:
-        choices.append(_choices(scoped_factor, columns))
+    choices = [_choices(scoped_factor, columns) for scoped_factor in scoped.factors]
     for combination in product(*choices):
         pieces = [piece for _, piece in combination]
         if not math.isclose(scoped.scale, 1.0):
