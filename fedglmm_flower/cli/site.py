@@ -60,7 +60,9 @@ def preview(
     typer.echo(f"site {here.site}: would send to study {asked.digest[:16]}...")
     approved = asked.digest in here.approved
     typer.echo(f"  approved here: {'yes' if approved else 'no, so nothing is sent'}")
-    typer.echo(f"  rows {moments.n_rows}, dropped for missing values {moments.n_missing}")
+    typer.echo(
+        f"  rows {moments.n_rows}, dropped for missing values {moments.n_missing}"
+    )
     typer.echo(f"  moments to order {cleared.order} of {asked.order} asked\n")
     for finding in cleared.findings:
         typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}")
@@ -74,4 +76,6 @@ def _rules(study: Study, moments: Moments, config: Path) -> None:
     policy = read_site_config(config).policy
     typer.echo(f"rules at order {moments.order}:", err=True)
     for finding in inspect(study.model, moments, moments.statistics, policy):
-        typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}", err=True)
+        typer.echo(
+            f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}", err=True
+        )
