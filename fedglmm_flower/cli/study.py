@@ -43,6 +43,11 @@ def init(
         raise UsageError(
             f"{out}: exists; a new name is required; a study is never overwritten"
         )
+    if not out.absolute().parent.is_dir():
+        raise UsageError(
+            f"{out}: its folder does not exist; a folder that exists is required; make "
+            "it first"
+        )
     drafted = study_of_table(
         read_table(data),
         formula,
