@@ -25,6 +25,7 @@ from fedglmm_flower.coordinator.pooling import (
     fit_pseudo,
     fit_sums,
     pseudo_site,
+    require_determined,
 )
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.result import FORMAT, Result
@@ -93,7 +94,7 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
-    options: Options = Options(),  # noqa: B008 - frozen, so shared safely
+    options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
     """
@@ -169,6 +170,7 @@ def _fit_approximate(
 ) -> Fitted:
     started = time.perf_counter()
     model, groups = study.model, _groups(study)
+    require_determined(model, targets)
     draws, lower = _draw(study, opened, targets, seed, tick)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)

@@ -100,8 +100,12 @@ def generate(
         return _rows_of_cells(model, cells, means, targets, exact=cells.determined)
     index, weights = _divide(cells, planned_rows(targets))
     problem = _Problem(
-        model, targets.moments, cells, [continuous[k] for k in moving],
-        means[moving], sds[moving],
+        model,
+        targets.moments,
+        cells,
+        [continuous[k] for k in moving],
+        means[moving],
+        sds[moving],
     )
     start = problem.start(index, starts, block)
     functions, goal = problem.functions(index, weights)
@@ -160,13 +164,12 @@ class _Problem:
         self.model, self.cells, self.moving = model, cells, moving
         self.means, self.sds = means, sds
         factors = model.factors
-        fixed = [
-            i for i, f in enumerate(factors) if not f and i not in set(moving)
-        ]
+        fixed = [i for i, f in enumerate(factors) if not f and i not in set(moving)]
         kept = [m for m in moments if not any(m[i] for i in fixed)]
         self.exponents = np.array([[m[i] for i in moving] for m in kept])
-        parts = [tuple(e if f else 0 for e, f in zip(m, factors, strict=True))
-                 for m in kept]
+        parts = [
+            tuple(e if f else 0 for e, f in zip(m, factors, strict=True)) for m in kept
+        ]
         self.parts = list(dict.fromkeys(parts))
         at = {part: i for i, part in enumerate(self.parts)}
         self.group = np.array([at[part] for part in parts])

@@ -118,8 +118,10 @@ class HermiteMoments:
 
     def values(self, points: FloatArray) -> FloatArray:
         """Means of all functions, shape (m,)."""
-        tables = [hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
-                  for k in range(points.shape[1])]
+        tables = [
+            hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
+            for k in range(points.shape[1])
+        ]
         out = self.masks.copy()
         for k, table in enumerate(tables):
             out *= table[self.exponents[:, k]]
@@ -129,8 +131,10 @@ class HermiteMoments:
     def gradients(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means, shape (m,), and gradients, shape (m, d, rows)."""
         d = points.shape[1]
-        tables = [hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
-                  for k in range(d)]
+        tables = [
+            hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
+            for k in range(d)
+        ]
         factors = [table[self.exponents[:, k]] for k, table in enumerate(tables)]
         m, rows = self.masks.shape
         gradients = np.empty((m, d, rows))
@@ -247,7 +251,7 @@ def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray
         factor = cho_factor(gram + ridge, lower=True, check_finite=False)
         solution: FloatArray = cho_solve(factor, residual, check_finite=False)
     except LinAlgError:
-        solution = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)[0]
+        solution = np.asarray(np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)[0])
     return solution
 
 
@@ -274,7 +278,7 @@ def hermite_transform(
     array of shape (m, m)
     """
     same = np.equal.outer(np.asarray(groups), np.asarray(groups))
-    out = same.astype(np.float64)
+    out: FloatArray = same.astype(np.float64)
     for k in range(exponents.shape[1]):
         e = exponents[:, k]
         table = _hermite_of_raw(int(e.max(initial=0)), means[k], sds[k])

@@ -49,8 +49,10 @@ def summary_text(result: Mapping[str, Any]) -> str:
 
 def _title(result: Mapping[str, Any]) -> str:
     method = result["method"]
-    kind = "Linear mixed model" if result["family"] == "gaussian" else (
-        "Generalized linear mixed model"
+    kind = (
+        "Linear mixed model"
+        if result["family"] == "gaussian"
+        else ("Generalized linear mixed model")
     )
     if not result["random"]:
         kind = kind.replace(" mixed", "")
@@ -73,9 +75,8 @@ def _sites(result: Mapping[str, Any]) -> str:
     text = f"{len(used)} of {len(entries)} used"
     if counts:
         middle = counts[len(counts) // 2]
-        text += (
-            f", {sum(counts)} rows ({counts[0]} to {counts[-1]} a site, median {middle})"
-        )
+        span = f"{counts[0]} to {counts[-1]} a site, median {middle}"
+        text += f", {sum(counts)} rows ({span})"
     for status in ("refused", "missing"):
         names = [s["site"] for s in entries if s["status"] == status]
         if names:
@@ -141,7 +142,8 @@ def _fixed(result: Mapping[str, Any]) -> list[str]:
     heads = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)", "approx. error")
     rows: list[tuple[str, ...]] = [heads]
     for row in result["fixed"]:
-        p = "" if row["p"] is None else "<2e-16" if row["p"] < 2e-16 else f"{row['p']:.3g}"
+        p = "" if row["p"] is None else f"{row['p']:.3g}"
+        p = "<2e-16" if row["p"] is not None and row["p"] < 2e-16 else p
         rows.append(
             (
                 row["name"],
