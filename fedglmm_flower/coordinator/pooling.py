@@ -81,7 +81,7 @@ def fit_sums(
         )
         for t in targets.values()
     ]
-    labels = {name: list(targets) for name in groups}
+    labels = {name: tuple(targets) for name in groups}
     return fit_products(products_of_sums(model, blocks, labels), method)
 
 

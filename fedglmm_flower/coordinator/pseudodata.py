@@ -208,10 +208,11 @@ class _Problem:
         self, index: IntArray, weights: FloatArray
     ) -> tuple[HermiteMoments, FloatArray]:
         """Functions that can be moved, and their targets."""
-        masks = self._indicators()[:, index]
-        free = self.exponents.any(axis=1) & (masks[self.group] @ weights > 1e-12)
+        masks = self._indicators()
+        mass = np.bincount(index, weights, masks.shape[1])
+        free = self.exponents.any(axis=1) & (masks[self.group] @ mass > 1e-12)
         functions = HermiteMoments(
-            self.exponents[free], masks[self.group[free]], weights
+            self.exponents[free], masks[self.group[free]], index, weights
         )
         return functions, self.hermite[free]
 
