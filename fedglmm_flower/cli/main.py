@@ -61,8 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FedglmmError as error:
         _say(f"error [{error.code}]: {error.detail}")
         sys.exit(error.exit_status)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        _say(_usage(error))
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _say("stopped")
@@ -86,6 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "FEDGLMM_DEBUG=1 to see where, on data that may be seen, and report it"
         )
         sys.exit(1)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What click found wrong with a command line, in the form of every other error."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = "fedglmm" if context is None else context.command_path
+    found = " ".join(error.format_message().split()).rstrip(".")
+    where = path.removeprefix("fedglmm").strip() or "fedglmm"
+    return (
+        f"error [usage]: {where}: {found}; arguments as the help describes them are "
+        f"required; see '{path} --help'"
+    )
 
 
 def _say(text: str) -> None:

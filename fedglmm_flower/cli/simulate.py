@@ -27,7 +27,9 @@ def simulate(
     link: Annotated[str | None, typer.Option(help="Canonical by default.")] = None,
     site_column: Annotated[
         str | None,
-        typer.Option(help="Column that names the site; the formula's group if left out."),
+        typer.Option(
+            help="Column that names the site; the formula's group if left out."
+        ),
     ] = None,
     trials: Annotated[
         str | None, typer.Option(help="Column of trials; the response counts events.")
@@ -52,6 +54,7 @@ def simulate(
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
     ] = None,
+    anchor: Annotated[str | None, typer.Option(hidden=True)] = None,
     rounds: Annotated[str, typer.Option(help="1.")] = "1",
     policy: Annotated[
         Path | None, typer.Option(help="site.toml whose [disclosure] all sites apply.")
@@ -62,6 +65,8 @@ def simulate(
     quorum: Annotated[
         int | None, typer.Option(min=1, help="Fewest sites to fit from.")
     ] = None,
+    epsilon: Annotated[str | None, typer.Option(hidden=True)] = None,
+    delta: Annotated[str | None, typer.Option(hidden=True)] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; derived from the study by default.")
     ] = None,
@@ -73,11 +78,7 @@ def simulate(
     ] = False,
 ) -> int:
     """Divide a CSV file by site and run the whole federation on this machine."""
-    if rounds != "1":
-        raise UsageError(
-            f"simulate: --rounds {rounds}; this version has one round; leave the "
-            "option out"
-        )
+    _only_what_there_is(release_set, anchor, rounds, epsilon, delta)
     with shown_progress() as tell:
         result = run_simulation(
             data,
@@ -113,6 +114,34 @@ def simulate(
         typer.echo(summary_text(result.values), nl=False)
         typer.echo(f"\n{out / 'result.json'}")
     return 0 if result.converged else NOT_CONVERGED
+
+
+def _only_what_there_is(
+    release_set: str | None,
+    anchor: str | None,
+    rounds: str,
+    epsilon: str | None,
+    delta: str | None,
+) -> None:
+    """Refuse what is designed and not built, rather than leave it out unsaid."""
+    asked = [
+        ("--rounds", rounds, "one round", rounds == "1"),
+        (
+            "--release-set",
+            release_set,
+            "the canonical set",
+            release_set in (None, "canonical"),
+        ),
+        ("--anchor", anchor, "no anchored set", anchor is None),
+        ("--epsilon", epsilon, "no noise", epsilon is None),
+        ("--delta", delta, "no noise", delta is None),
+    ]
+    for option, value, has, fits in asked:
+        if not fits:
+            raise UsageError(
+                f"simulate: {option} {value}; this version has {has}; leave the option "
+                "out"
+            )
 
 
 def parse_levels(options: list[str]) -> dict[str, list[str]]:

@@ -8,10 +8,11 @@ import typer
 
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.site import read_site_config
+from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.gate import clear, inspect
-from fedglmm_flower.site.moments import Moments, summarise
+from fedglmm_flower.site.moments import summarise
 from fedglmm_flower.site.words import describe
-from fedglmm_flower.study import Study, read_study
+from fedglmm_flower.study import read_study
 
 app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
 
@@ -34,44 +35,52 @@ def preview(
     """
     asked = read_study(study)
     here = read_site_config(config)
+    check_expected(asked, here.site)
     moments = summarise(asked, here.source, site=here.site)
+    refused: DisclosureError | None = None
+    order: int | None = None
+    lines: list[tuple[str, float]] = []
     try:
         cleared = clear(asked.model, moments, here.policy)
-    except DisclosureError:
-        _rules(asked, moments, config)
-        raise
-    lines = [
-        (describe(asked.model, s), float(v))
-        for s, v in zip(cleared.statistics, cleared.values, strict=True)
-    ]
+    except DisclosureError as error:
+        refused = error
+        findings = inspect(asked.model, moments, moments.statistics, here.policy)
+    else:
+        order, findings = cleared.order, cleared.findings
+        lines = [
+            (describe(asked.model, s), float(v))
+            for s, v in zip(cleared.statistics, cleared.values, strict=True)
+        ]
+    approved = asked.digest in here.approved
     if as_json:
         plain: dict[str, Any] = {
             "site": here.site,
             "study": asked.digest,
-            "approved": asked.digest in here.approved,
-            "order": cleared.order,
+            "approved": approved,
+            "order": order,
             "n_rows": moments.n_rows,
             "n_missing": moments.n_missing,
-            "rules": [vars(finding) for finding in cleared.findings],
+            "rules": [vars(finding) for finding in findings],
             "statistics": [{"what": what, "value": v} for what, v in lines],
         }
         typer.echo(json.dumps(plain, ensure_ascii=False))
-        return
-    typer.echo(f"site {here.site}: would send to study {asked.digest[:16]}...")
-    approved = asked.digest in here.approved
-    typer.echo(f"  approved here: {'yes' if approved else 'no, so nothing is sent'}")
-    typer.echo(f"  rows {moments.n_rows}, dropped for missing values {moments.n_missing}")
-    typer.echo(f"  moments to order {cleared.order} of {asked.order} asked\n")
-    for finding in cleared.findings:
-        typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}")
-    typer.echo(f"\n  {len(lines)} numbers:")
-    for what, value in lines:
-        typer.echo(f"  {value:>24.10g}  {what}")
-
-
-def _rules(study: Study, moments: Moments, config: Path) -> None:
-    """Say what every rule finds at the highest order, when none passes."""
-    policy = read_site_config(config).policy
-    typer.echo(f"rules at order {moments.order}:", err=True)
-    for finding in inspect(study.model, moments, moments.statistics, policy):
-        typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}", err=True)
+    else:
+        would = "nothing to" if refused else "to"
+        typer.echo(f"site {here.site}: would send {would} study {asked.digest[:16]}...")
+        typer.echo(
+            f"  approved here: {'yes' if approved else 'no, so nothing is sent'}"
+        )
+        missing = moments.n_missing
+        typer.echo(f"  rows {moments.n_rows}, dropped for missing values {missing}")
+        if order is None:
+            typer.echo(f"  no order passes; rules at order {moments.order}\n")
+        else:
+            typer.echo(f"  moments to order {order} of {asked.order} asked\n")
+        for finding in findings:
+            typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}")
+        if lines:
+            typer.echo(f"\n  {len(lines)} numbers:")
+        for what, value in lines:
+            typer.echo(f"  {value:>24.10g}  {what}")
+    if refused is not None:
+        raise refused

@@ -8,8 +8,8 @@ import typer
 
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.flower.table_study import read_table, study_of_table
 from fedglmm_flower.site import Policy
+from fedglmm_flower.site.whole_table import read_table, study_of_table
 from fedglmm_flower.study import Study, read_study, write_study
 from fedglmm_flower.study.release import MAX_ORDER
 
@@ -42,6 +42,11 @@ def init(
     if out.exists():
         raise UsageError(
             f"{out}: exists; a new name is required; a study is never overwritten"
+        )
+    if not out.absolute().parent.is_dir():
+        raise UsageError(
+            f"{out}: its folder does not exist; a folder that exists is required; make "
+            "it first"
         )
     drafted = study_of_table(
         read_table(data),

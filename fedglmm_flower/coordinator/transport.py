@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MAX_ITERATIONS = 200
-TOLERANCE = 1e-11
+TOLERANCE = 1e-10
 _LONGEST_STEP = 1.0
 LAYER = 0.3
 

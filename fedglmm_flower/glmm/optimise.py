@@ -154,7 +154,12 @@ def bfgs(
     value, g = _tried(objective, x)
     fresh = True
     for _ in range(_ITERATIONS):
-        step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
+        try:
+            step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            # Flat to the last digit, as under separation: the verdict will say so.
+            B = definite(B)
+            break
         slope = float(g @ step)
         if slope < NEAR**2:
             break

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class CsvSource:
             If the file cannot be read or is empty.
         """
         with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
-            for line in csv.reader(file):
+            for line in csv.reader(file, strict=True):
                 return line
         raise DataError(
             f"{self.name}: the file is empty; a header line and rows are required; "
@@ -73,34 +74,32 @@ class CsvSource:
         """See :class:`TableSource`."""
         header = self.header()
         require_columns(header, columns, self.name)
-        wanted = sorted(header.index(name) for name in columns)
+        wanted = {name: header.index(name) for name in columns}
         first = 1
-        with _reading(self.path):
-            reader = pd.read_csv(
-                self.path,
-                usecols=wanted,
-                header=0,
-                names=[str(i) for i in range(len(header))],
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                na_filter=True,
-                na_values=[],
-                chunksize=rows,
-                encoding=ENCODING,
-            )
-            for chunk in reader:
-                frame = chunk[[str(i) for i in wanted]]
-                frame.columns = pd.Index([header[i] for i in wanted])
-                short = frame.isna().any(axis=1).to_numpy()
-                if short.any():
-                    raise DataError(
-                        f"{self.name}: row {first + int(short.argmax())} has fewer "
-                        "cells than the header; every row needs all cells; check "
-                        "whether the file was cut off"
-                    )
-                first += len(frame)
-                yield frame
+        with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
+            # csv and not pandas: read_csv fills up short rows and cuts long ones.
+            reader = csv.reader(file, strict=True)
+            next(reader)
+            # A blank line is no row, except where a row is a single cell.
+            lines = (line or [""] for line in reader if line or len(header) == 1)
+            while batch := list(islice(lines, rows)):
+                self._require_whole_rows(batch, len(header), first)
+                cells = list(zip(*batch, strict=True))
+                first += len(batch)
+                yield pd.DataFrame(
+                    {name: cells[at] for name, at in wanted.items()}, dtype="string"
+                )
+
+    def _require_whole_rows(
+        self, batch: Sequence[Sequence[str]], cells: int, first: int
+    ) -> None:
+        for row, line in enumerate(batch, start=first):
+            if len(line) != cells:
+                raise DataError(
+                    f"{self.name}: row {row} has {len(line)} cells and the header has "
+                    f"{cells}; every row needs as many; check whether the file was "
+                    "cut off, and put cells with commas in quotes"
+                )
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class _reading:  # noqa: N801 - a context manager, used as a verb
             raise DataError(
                 f"{name}: is not in UTF-8; a CSV file in UTF-8 is required; convert it"
             ) from None
-        if isinstance(error, pd.errors.ParserError | csv.Error | ValueError):
+        if isinstance(error, csv.Error | ValueError):
             raise DataError(
                 f"{name}: is no valid CSV table; every row needs as many cells as the "
                 "header, separated by commas; check quotes and separators"

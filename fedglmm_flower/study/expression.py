@@ -5,9 +5,10 @@ numbers, column names, ``+ - * / **`` and the functions listed here.
 """
 
 import ast
-import math
+import keyword
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,13 +29,15 @@ DATA_DEPENDENT = {
     "lag": "add the lagged column to the table",
     "cut": "add the grouped column to the table",
     "factor": "write C(x) and declare its levels",
-    "as": "declare the kind of the column in the study",
+    "as_": "declare the kind of the column in the study",
     "relevel": "order the levels in the study, the reference first",
 }
 _QUOTED = re.compile(r"`([^`]*)`")
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 _MAX_NODES = 200
 _MAX_POWER = 12
+_MAX_NUMBER = 1e100
+_MAX_BASE = 1e8
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,28 @@ def parse_expression(text: str) -> Expression:
     return Expression(text=_spell(tree), columns=columns)
 
 
+def column_or_expression(text: str, columns: Iterable[object]) -> str:
+    """
+    A text that may name a column as it stands in a header, as an expression.
+
+    Parameters
+    ----------
+    text : str
+        A column's name, or an expression of columns.
+    columns : iterable
+        Names of a table's columns; they win over an expression that reads alike.
+
+    Examples
+    --------
+    >>> column_or_expression("n of trials", ["n of trials"])
+    '`n of trials`'
+    >>> column_or_expression("log(size)", ["size"])
+    'log(size)'
+    """
+    is_name = "`" not in text and any(text == str(name) for name in columns)
+    return f"`{text}`" if is_name and not _is_plain(text) else text
+
+
 def as_powers(expression: Expression) -> Powers:
     """
     Write an expression as a coefficient times powers of simpler ones.
@@ -128,6 +153,8 @@ def _read(text: str) -> ast.expr:
         return name
 
     plain = _QUOTED.sub(hide, text).replace("^", "**").strip()
+    # R's as.factor(x) deserves its own refusal; Python would stop at the keyword.
+    plain = re.sub(r"\bas\.", "as_.", plain)
     try:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -136,6 +163,12 @@ def _read(text: str) -> ast.expr:
             "+ - * / ** and functions are understood; correct it, and put column "
             "names with blanks in backticks"
         ) from None
+    # Counted before anything walks the tree recursively.
+    if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
+        raise FormulaError(
+            f"formula: {text[:60]!r} is too long; at most {_MAX_NODES} symbols are "
+            "accepted in one expression; compute the column in the table"
+        )
     return _resolve(tree, quoted)
 
 
@@ -143,10 +176,10 @@ def _resolve(tree: ast.expr, quoted: dict[str, str]) -> ast.expr:
     """Give quoted names back their spelling, and join dotted ones."""
 
     class Names(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Name(self, node: ast.Name) -> ast.expr:
             return ast.Name(quoted.get(node.id, node.id), ctx=ast.Load())
 
-        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+        def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
             value = self.visit(node.value)
             if isinstance(value, ast.Name):
                 if value.id in {"np", "numpy"} and node.attr in FUNCTIONS:
@@ -171,11 +204,6 @@ def _strip_identity(tree: ast.expr) -> ast.expr:
 
 
 def _check(tree: ast.expr, text: str) -> None:
-    if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
-        raise FormulaError(
-            f"formula: {text[:60]!r} is too long; at most {_MAX_NODES} symbols are "
-            "accepted in one expression; compute the column in the table"
-        )
     for node in ast.walk(tree):
         _check_node(node, text)
 
@@ -187,8 +215,8 @@ def _check_node(node: ast.AST, text: str) -> None:
         case ast.Constant(value=bool()):
             _refuse(text, "a truth value")
         case ast.Constant(value=int() | float() as number):
-            if not math.isfinite(number):
-                _refuse(text, "a number that is not finite")
+            if not abs(number) <= _MAX_NUMBER:
+                _refuse(text, "a number beyond 1e100")
         case ast.BinOp(op=op) if isinstance(op, _OPERATORS):
             pass
         case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
@@ -200,7 +228,7 @@ def _check_node(node: ast.AST, text: str) -> None:
 
 
 def _check_call(name: str, plain: bool, text: str) -> None:  # noqa: FBT001 - private
-    stem = name.split(".")[0]
+    stem = name.split(".", maxsplit=1)[0]
     if stem in DATA_DEPENDENT:
         raise FormulaError(
             f"formula: {text!r} uses {name}(), whose result depends on all rows of a "
@@ -240,13 +268,19 @@ def _names(tree: ast.expr) -> Iterator[str]:
             yield from _names(operand)
 
 
+def _is_plain(name: str) -> bool:
+    """Whether Python would read a column's name back as it is written."""
+    same = unicodedata.normalize("NFKC", name) == name
+    return name.isidentifier() and same and not keyword.iskeyword(name)
+
+
 def _spell(tree: ast.expr) -> str:
     class Quote(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - ast's name
-            plain = node.id.isidentifier()
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            plain = _is_plain(node.id)
             return node if plain else ast.Name(f"`{node.id}`", ctx=ast.Load())
 
-        def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802 - ast's name
+        def visit_Call(self, node: ast.Call) -> ast.expr:
             args = [self.visit(_strip_identity(a)) for a in node.args]
             stripped = _strip_identity(node)
             if stripped is not node:
@@ -274,11 +308,9 @@ def _factor(tree: ast.expr) -> tuple[float, list[tuple[ast.expr, int]]]:
     match tree:
         case ast.Constant(value=int() | float() as number):
             return float(number), []
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
+        case ast.UnaryOp(op=op, operand=operand):
             coefficient, factors = _factor(operand)
-            return -coefficient, factors
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _factor(operand)
+            return -coefficient if isinstance(op, ast.USub) else coefficient, factors
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             first, second = _factor(left), _factor(right)
             return first[0] * second[0], first[1] + second[1]
@@ -290,5 +322,10 @@ def _factor(tree: ast.expr) -> tuple[float, list[tuple[ast.expr, int]]]:
         case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int() as k)):
             if 0 <= k <= _MAX_POWER:
                 coefficient, factors = _factor(left)
-                return coefficient**k, [(base, power * k) for base, power in factors]
+                powers = [(base, power * k) for base, power in factors]
+                # What would overflow, or have a power without end, stays as it is.
+                if abs(coefficient) <= _MAX_BASE and all(
+                    power <= _MAX_POWER for _, power in powers
+                ):
+                    return coefficient**k, powers
     return 1.0, [(tree, 1)]
