@@ -8,8 +8,8 @@ import typer
 
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.flower.table_study import read_table, study_of_table
 from fedglmm_flower.site import Policy
+from fedglmm_flower.site.whole_table import read_table, study_of_table
 from fedglmm_flower.study import Study, read_study, write_study
 from fedglmm_flower.study.release import MAX_ORDER
 

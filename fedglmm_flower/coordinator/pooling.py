@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
 from fedglmm_flower.glmm.coordinates import build_coordinates
@@ -40,9 +41,11 @@ class PseudoSite:
     residual: float
 
 
-def pseudo_site(model: Model, targets: Targets, seed: int) -> PseudoSite:
+def pseudo_site(
+    model: Model, targets: Targets, starts: Starts, block: int
+) -> PseudoSite:
     """Pseudo-data and responses of one site."""
-    rows = generate(model, targets, seed)
+    rows = generate(model, targets, starts, block)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
 
@@ -78,7 +81,7 @@ def fit_sums(
         )
         for t in targets.values()
     ]
-    labels = {name: list(targets) for name in groups}
+    labels = {name: tuple(targets) for name in groups}
     return fit_products(products_of_sums(model, blocks, labels), method)
 
 

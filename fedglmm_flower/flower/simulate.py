@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from flwr.app import Context
 
 from fedglmm_flower.coordinator import Options, Result
@@ -28,13 +27,17 @@ from fedglmm_flower.flower.publish import checked_target, publish
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
-from fedglmm_flower.flower.table_study import TableStudy, read_table, study_of_table
-from fedglmm_flower.glmm.on_table import fit_table
-from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, FrameSource, Policy
+from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
+from fedglmm_flower.site.whole_table import (
+    TableLike,
+    TableStudy,
+    read_table,
+    study_of_table,
+)
 
 
 def simulate(
-    data: pd.DataFrame | Path | str,
+    data: TableLike,
     formula: str | None = None,
     family: str | None = None,
     *,
@@ -165,7 +168,7 @@ def _round(
             )
         return SiteDesk(
             site=site,
-            source=FrameSource(table.rows_of(site), f"site {site!r}"),
+            source=table.source(site),
             policy=policy,
             keys=_keys(sites[site], coordinator.public),
             approved=(study.digest,),
@@ -201,12 +204,7 @@ def _pooled(
     table: TableStudy, method: str | None, sites: tuple[str, ...]
 ) -> dict[str, Any]:
     """Fit of the rows of the sites that were used, as one table."""
-    study = table.study
-    frame = table.frame[table.labels.isin(sites)]
-    groups = {part.group[0]: table.site_column for part in study.model.formula.random}
-    fitted = fit_table(
-        study.model, frame, groups=groups, method=method or study.method
-    ).to_dict()
+    fitted = table.pooled_fit(sites, method).to_dict()
     return {key: fitted[key] for key in ("fixed", "random", "loglik", "method")}
 
 

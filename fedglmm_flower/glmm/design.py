@@ -249,9 +249,9 @@ def _index(
                 f"group {name!r}: the grouping column is missing; it is named in the "
                 "formula; add the column or correct the formula"
             )
-    labels = np.asarray(groups[group[0]], dtype=object).astype(str)
-    for name in group[1:]:
-        inner = np.asarray(groups[name], dtype=object).astype(str)
-        labels = np.char.add(np.char.add(labels.astype(str), ":"), inner.astype(str))
-    levels, index = np.unique(labels.astype(str), return_inverse=True)
-    return tuple(levels.tolist()), index.ravel().astype(np.intp)
+    labels = [np.asarray(groups[name], dtype=object).astype(str) for name in group]
+    # Paths and not joined names: "a:b" in "c" is not "b:c" in "a".
+    paths = list(zip(*(column.tolist() for column in labels), strict=True))
+    at = {path: i for i, path in enumerate(sorted(set(paths), key=":".join))}
+    index = np.array([at[path] for path in paths], dtype=np.intp)
+    return tuple(map(":".join, at)), index

@@ -11,6 +11,8 @@ from fedglmm_flower.errors import DataError
 from fedglmm_flower.study.columns import Column
 
 FloatArray = npt.NDArray[np.float64]
+# Above this, neighbouring whole numbers are one and the same float.
+_LARGEST_WHOLE = 2.0**53
 IntArray = npt.NDArray[np.int64]
 
 
@@ -82,10 +84,12 @@ def require_columns(found: Iterable[object], needed: Sequence[str], where: str) 
     names = [str(name) for name in found]
     absent = [name for name in needed if name not in names]
     if absent:
+        seen = f"found {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+        if any(_is_number(name) for name in names):
+            seen = f"the first of {len(names)} cells look like a row and not a header"
         raise DataError(
-            f"{where}: column {', '.join(map(repr, absent))} is missing; found "
-            f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}; add the "
-            "column or correct its name"
+            f"{where}: column {', '.join(map(repr, absent))} is missing; {seen}; add "
+            "the column or correct its name"
         )
     for name in needed:
         if names.count(name) > 1:
@@ -103,7 +107,7 @@ def parse_numbers(series: pd.Series) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     """
     if pd.api.types.is_bool_dtype(series.dtype):
         return series.to_numpy(dtype=np.float64, na_value=np.nan), _none(series)
-    if pd.api.types.is_numeric_dtype(series.dtype):
+    if pd.api.types.is_any_real_numeric_dtype(series.dtype):
         return series.to_numpy(dtype=np.float64, na_value=np.nan), _none(series)
     text = as_text(series)
     missing = text.isna() | text.str.fullmatch(r"(?i)\s*(nan)?\s*").fillna(value=True)
@@ -116,11 +120,14 @@ def parse_numbers(series: pd.Series) -> tuple[FloatArray, npt.NDArray[np.bool_]]
 def as_text(series: pd.Series) -> pd.Series:
     """Cells as text: 1.0 in a column of whole numbers is ``1``; missing stays so."""
     if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
+        names = as_text(pd.Series(series.cat.categories)).astype(object)
+        spelled = names.to_numpy().take(series.cat.codes.to_numpy(), mode="clip")
+        text = pd.Series(spelled, index=series.index, dtype="string")
+        return text.mask(series.isna())
     if pd.api.types.is_float_dtype(series.dtype):
-        known = series.dropna()
-        whole = np.isfinite(known) & (known == np.floor(known))
-        if len(known) and bool(whole.all()):
+        present = series.dropna()
+        whole = (present == np.floor(present)) & (present.abs() < _LARGEST_WHOLE)
+        if len(present) and bool(whole.all()):
             series = series.astype("Int64")
     return series.astype("string")
 
@@ -192,6 +199,14 @@ def _rows(flags: npt.NDArray[np.bool_], first_row: int) -> str:
     if count == 1:
         return f"row {first} holds"
     return f"{count} rows (the first is row {first}) hold"
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _none(series: pd.Series) -> npt.NDArray[np.bool_]:

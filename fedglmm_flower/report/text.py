@@ -22,20 +22,19 @@ def summary_text(result: Mapping[str, Any]) -> str:
         Lines of at most 88 characters, but for long names.
     """
     study = result["study"]
-    lines = [
-        f"{_title(result)}",
+    head = [
+        _title(result),
         f" Family: {result['family']} ( {result['link']} )",
         f"Formula: {study['formula']}",
         f"  Sites: {_sites(result)}",
         f"   Sent: {_sent(result)}",
         f"    Fit: {_accuracy(result)}",
     ]
+    lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
     for warning in result["diagnostics"]["warnings"]:
-        lines += textwrap.wrap(
-            f"Warning: {warning}", WIDTH, subsequent_indent="         "
-        )
+        lines += _wrapped(f"Warning: {warning}")
     lines += ["", *_criteria(result), ""]
     if result["random"]:
         lines += ["Random effects:", *_random(result), ""]
@@ -47,10 +46,23 @@ def summary_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most the width; long names stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=" " * 9,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _title(result: Mapping[str, Any]) -> str:
     method = result["method"]
-    kind = "Linear mixed model" if result["family"] == "gaussian" else (
-        "Generalized linear mixed model"
+    kind = (
+        "Linear mixed model"
+        if result["family"] == "gaussian"
+        else ("Generalized linear mixed model")
     )
     if not result["random"]:
         kind = kind.replace(" mixed", "")
@@ -74,7 +86,8 @@ def _sites(result: Mapping[str, Any]) -> str:
     if counts:
         middle = counts[len(counts) // 2]
         text += (
-            f", {sum(counts)} rows ({counts[0]} to {counts[-1]} a site, median {middle})"
+            f", {sum(counts)} rows ({counts[0]} to {counts[-1]} a site, "
+            f"median {middle})"
         )
     for status in ("refused", "missing"):
         names = [s["site"] for s in entries if s["status"] == status]
@@ -139,24 +152,19 @@ def _random(result: Mapping[str, Any]) -> list[str]:
 
 def _fixed(result: Mapping[str, Any]) -> list[str]:
     heads = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)", "approx. error")
-    rows: list[tuple[str, ...]] = [heads]
-    for row in result["fixed"]:
-        p = "" if row["p"] is None else "<2e-16" if row["p"] < 2e-16 else f"{row['p']:.3g}"
-        rows.append(
-            (
-                row["name"],
-                _number(row["estimate"]),
-                _number(row["se"]),
-                "" if row["z"] is None else f"{row['z']:.3f}",
-                p,
-                "unknown"
-                if row["approx_error"] is None
-                else "none"
-                if result["exactness"] == "exact"
-                else f"{row['approx_error']:.2g}",
-            )
+    exact = result["exactness"] == "exact"
+    rows = [
+        (
+            row["name"],
+            _number(row["estimate"]),
+            _number(row["se"]),
+            "" if row["z"] is None else f"{row['z']:.3f}",
+            _p_value(row["p"]),
+            "none" if exact else _error(row["approx_error"]),
         )
-    return _table(rows, left=1)
+        for row in result["fixed"]
+    ]
+    return _table([heads, *rows], left=1)
 
 
 def _pooled(result: Mapping[str, Any]) -> list[str]:
@@ -177,6 +185,16 @@ def _pooled(result: Mapping[str, Any]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "NA" if value is None else f"{value:.6g}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<2e-16" if value < 2e-16 else f"{value:.3g}"
+
+
+def _error(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2g}"
 
 
 def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -61,10 +61,15 @@ def count_cells(
     index = inverse.ravel()
 
     def total(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else np.bincount(index, values, size)
+        return None if values is None else _add_up(index, values, size)
 
-    counted = np.bincount(index, rows, size)
+    counted = _add_up(index, rows, size)
     return CellCounts(unique, counted, total(events), total(others))
+
+
+def _add_up(index: IntArray, values: FloatArray, size: int) -> FloatArray:
+    # bincount of no values at all gives integers
+    return np.bincount(index, values, size).astype(np.float64)
 
 
 def merge_cells(a: CellCounts, b: CellCounts) -> CellCounts:

@@ -148,9 +148,7 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     )
 
 
-def sums(
-    model: Model, statistics: tuple[Statistic, ...], rows: AtomRows
-) -> FloatArray:
+def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> FloatArray:
     """
     Values of statistics on rows.
 
@@ -216,9 +214,7 @@ def _constant(model: Model, rows: AtomRows) -> FloatArray:
 def _cells(model: Model, rows: AtomRows) -> CellCounts:
     codes = rows.values[:, list(model.factors)].astype(np.int64)
     y, m = rows.response, rows.trials
-    counts_events = model.family == "binomial" or bool(
-        _response_is_binary(model)
-    )
+    counts_events = model.family == "binomial" or bool(_response_is_binary(model))
     events = y if counts_events else None
     others = m - y if counts_events else None
     return count_cells(codes, np.ones(len(y)), events, others)
@@ -232,9 +228,7 @@ def _response_is_binary(model: Model) -> bool:
     return column is not None and column.kind == "binary"
 
 
-def _watched(
-    model: Model, columns: Mapping[str, FloatArray]
-) -> dict[str, FloatArray]:
+def _watched(model: Model, columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Single columns at their raw scale, and expressions that make new columns."""
     watched = {
         name: columns[name]

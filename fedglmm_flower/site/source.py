@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -64,7 +63,7 @@ class CsvSource:
             If the file cannot be read or is empty.
         """
         with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
-            for line in csv.reader(file):
+            for line in csv.reader(file, strict=True):
                 return line
         raise DataError(
             f"{self.name}: the file is empty; a header line and rows are required; "
@@ -75,30 +74,31 @@ class CsvSource:
         """See :class:`TableSource`."""
         header = self.header()
         require_columns(header, columns, self.name)
-        wanted = {name: header.index(name) for name in header if name in columns}
-        done = 0
-        # Not by pandas, which cuts a row that is too long and fills one too short:
-        # a decimal comma would shift every cell behind it without a word.
+        wanted = {name: header.index(name) for name in columns}
+        first = 1
         with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
-            filled = (row for row in csv.reader(file, strict=True) if row)
-            next(filled)
-            while batch := list(islice(filled, rows)):
-                self._check_widths(batch, len(header), done)
-                done += len(batch)
+            # csv and not pandas: read_csv fills up short rows and cuts long ones.
+            reader = csv.reader(file, strict=True)
+            next(reader)
+            # A blank line is no row, except where a row is a single cell.
+            lines = (line or [""] for line in reader if line or len(header) == 1)
+            while batch := list(islice(lines, rows)):
+                self._require_whole_rows(batch, len(header), first)
+                cells = list(zip(*batch, strict=True))
+                first += len(batch)
                 yield pd.DataFrame(
-                    {k: list(map(itemgetter(at), batch)) for k, at in wanted.items()},
-                    dtype=str,
+                    {name: cells[at] for name, at in wanted.items()}, dtype="string"
                 )
 
-    def _check_widths(self, batch: list[list[str]], width: int, done: int) -> None:
-        if set(map(len, batch)) == {width}:
-            return
-        for number, row in enumerate(batch, done + 1):
-            if len(row) != width:
+    def _require_whole_rows(
+        self, batch: Sequence[Sequence[str]], cells: int, first: int
+    ) -> None:
+        for row, line in enumerate(batch, start=first):
+            if len(line) != cells:
                 raise DataError(
-                    f"{self.name}: row {number} has {len(row)} cells; every row needs "
-                    f"{width}, as many as the header; check for unquoted or decimal "
-                    "commas, and whether the file was cut off"
+                    f"{self.name}: row {row} has {len(line)} cells and the header has "
+                    f"{cells}; every row needs as many; check whether the file was "
+                    "cut off, and put cells with commas in quotes"
                 )
 
 

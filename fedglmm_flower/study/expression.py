@@ -6,7 +6,6 @@ numbers, column names, ``+ - * / **`` and the functions listed here.
 
 import ast
 import keyword
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -30,13 +29,15 @@ DATA_DEPENDENT = {
     "lag": "add the lagged column to the table",
     "cut": "add the grouped column to the table",
     "factor": "write C(x) and declare its levels",
-    "as": "declare the kind of the column in the study",
+    "as_": "declare the kind of the column in the study",
     "relevel": "order the levels in the study, the reference first",
 }
 _QUOTED = re.compile(r"`([^`]*)`")
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 _MAX_NODES = 200
 _MAX_POWER = 12
+_MAX_NUMBER = 1e100
+_MAX_BASE = 1e8
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _read(text: str) -> ast.expr:
         return name
 
     plain = _QUOTED.sub(hide, text).replace("^", "**").strip()
+    # R's as.factor(x) deserves its own refusal; Python would stop at the keyword.
+    plain = re.sub(r"\bas\.", "as_.", plain)
     try:
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -160,6 +163,12 @@ def _read(text: str) -> ast.expr:
             "+ - * / ** and functions are understood; correct it, and put column "
             "names with blanks in backticks"
         ) from None
+    # Counted before anything walks the tree recursively.
+    if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
+        raise FormulaError(
+            f"formula: {text[:60]!r} is too long; at most {_MAX_NODES} symbols are "
+            "accepted in one expression; compute the column in the table"
+        )
     return _resolve(tree, quoted)
 
 
@@ -195,11 +204,6 @@ def _strip_identity(tree: ast.expr) -> ast.expr:
 
 
 def _check(tree: ast.expr, text: str) -> None:
-    if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
-        raise FormulaError(
-            f"formula: {text[:60]!r} is too long; at most {_MAX_NODES} symbols are "
-            "accepted in one expression; compute the column in the table"
-        )
     for node in ast.walk(tree):
         _check_node(node, text)
 
@@ -211,8 +215,8 @@ def _check_node(node: ast.AST, text: str) -> None:
         case ast.Constant(value=bool()):
             _refuse(text, "a truth value")
         case ast.Constant(value=int() | float() as number):
-            if not math.isfinite(number):
-                _refuse(text, "a number that is not finite")
+            if not abs(number) <= _MAX_NUMBER:
+                _refuse(text, "a number beyond 1e100")
         case ast.BinOp(op=op) if isinstance(op, _OPERATORS):
             pass
         case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
@@ -304,11 +308,9 @@ def _factor(tree: ast.expr) -> tuple[float, list[tuple[ast.expr, int]]]:
     match tree:
         case ast.Constant(value=int() | float() as number):
             return float(number), []
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
+        case ast.UnaryOp(op=op, operand=operand):
             coefficient, factors = _factor(operand)
-            return -coefficient, factors
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _factor(operand)
+            return -coefficient if isinstance(op, ast.USub) else coefficient, factors
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
             first, second = _factor(left), _factor(right)
             return first[0] * second[0], first[1] + second[1]
@@ -320,5 +322,10 @@ def _factor(tree: ast.expr) -> tuple[float, list[tuple[ast.expr, int]]]:
         case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int() as k)):
             if 0 <= k <= _MAX_POWER:
                 coefficient, factors = _factor(left)
-                return coefficient**k, [(base, power * k) for base, power in factors]
+                powers = [(base, power * k) for base, power in factors]
+                # What would overflow, or have a power without end, stays as it is.
+                if abs(coefficient) <= _MAX_BASE and all(
+                    power <= _MAX_POWER for _, power in powers
+                ):
+                    return coefficient**k, powers
     return 1.0, [(tree, 1)]

@@ -1,5 +1,6 @@
 """Names of families, links and methods that a study may ask for."""
 
+import re
 from typing import Final
 
 from fedglmm_flower.errors import StudyError
@@ -69,7 +70,9 @@ def resolve_method(family: str, method: str | None) -> str:
     else:
         name, _, nodes = chosen.partition(":")
         if chosen == "laplace" or (
-            name == "aghq" and nodes.isdigit() and 1 <= int(nodes) <= 101
+            name == "aghq"
+            and re.fullmatch("[1-9][0-9]{0,2}", nodes)
+            and int(nodes) <= 101
         ):
             return chosen
         allowed = "laplace or aghq:K with K from 1 to 101"

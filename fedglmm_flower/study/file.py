@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +15,8 @@ from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.study import FORMAT, Study
 
 MAX_BYTES = 4 * 1024 * 1024
-Number = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: the text "1.5" and a truth value are no numbers.
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -38,7 +38,7 @@ class AtomTable(_Strict):
     """``[atoms."log(x)"]``."""
 
     center: Number
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 class ReleaseTable(_Strict):
@@ -118,7 +118,11 @@ def parse_study(data: bytes) -> Study:
             "both sides must run the same version"
         ) from None
     study = _study(plain, "study")
-    if study.canonical_bytes != data:
+    try:
+        same = study.canonical_bytes == data
+    except UnicodeEncodeError:  # half of a surrogate pair
+        same = False
+    if not same:
         raise StudyError(
             "study: the bytes are not in canonical form; both sides must run the same "
             "version; update the older one"
@@ -131,7 +135,7 @@ def write_study(study: Study, path: Path | str) -> None:
     target = Path(path)
     scratch = target.with_name(f".{target.name}.part")
     scratch.write_text(study_toml(study), encoding="utf-8")
-    os.replace(scratch, target)
+    scratch.replace(target)
 
 
 def study_toml(study: Study) -> str:
@@ -144,15 +148,19 @@ def study_toml(study: Study) -> str:
     lines += ["", "[release]", *(_line(k, v) for k, v in release.items())]
     for head, tables in (("columns", columns), ("atoms", atoms)):
         for name, table in tables.items():
-            lines += ["", f"[{head}.{json.dumps(name, ensure_ascii=False)}]"]
+            lines += ["", f"[{head}.{_toml(name)}]"]
             for key, value in table.items():
                 if key == "bounds" and value is not None:
-                    infinite = (-math.inf, math.inf)
-                    value = [i if b is None else b  # noqa: PLW2901 - spelled for TOML
-                             for b, i in zip(value, infinite, strict=True)]
-                if value not in (None, ""):
+                    lines.append(_line(key, _closed_bounds(value)))
+                elif value not in (None, ""):
                     lines.append(_line(key, value))
     return "\n".join(lines) + "\n"
+
+
+def _closed_bounds(bounds: list[float | None]) -> list[float]:
+    """TOML has no null: an open bound is spelled as an infinity."""
+    low, high = bounds
+    return [-math.inf if low is None else low, math.inf if high is None else high]
 
 
 def _line(key: str, value: Any) -> str:
@@ -164,7 +172,8 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False)
+    # DEL is the one character that JSON leaves as it is and TOML forbids.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _study(plain: Any, where: str) -> Study:
@@ -219,8 +228,10 @@ def _open_bounds(plain: Any) -> Any:
         bounds = table.get("bounds") if isinstance(table, dict) else None
         if isinstance(bounds, list) and len(bounds) == 2:
             low, high = bounds
-            bounds = [None if low == -math.inf else low,
-                      None if high == math.inf else high]
+            bounds = [
+                None if low == -math.inf else low,
+                None if high == math.inf else high,
+            ]
             table = {**table, "bounds": bounds}  # noqa: PLW2901 - a changed copy
         columns[name] = table
     return {**plain, "columns": columns}
@@ -232,8 +243,6 @@ def _column(name: str, table: ColumnTable) -> Column:
     if low is not None and high is not None and low < high:
         # Bounds usually stand at about two standard deviations of the middle.
         center, scale = (low + high) / 2, (high - low) / 4
-    if table.kind == "binary":
-        low, high, center, scale = 0.0, 1.0, 0.0, 1.0
     return Column(
         name=name,
         kind=table.kind,
@@ -244,5 +253,3 @@ def _column(name: str, table: ColumnTable) -> Column:
         center=center if table.center is None else table.center,
         scale=scale if table.scale is None else table.scale,
     )
-
-

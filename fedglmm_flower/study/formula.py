@@ -91,7 +91,9 @@ def parse_formula(text: str) -> Formula:
             "example 'y ~ x + (1 | site)'"
         )
     response, trials = _response(sides[0][1].strip())
-    fixed, random, offsets = [], [], []
+    fixed: list[str] = []
+    random: list[RandomPart] = []
+    offsets: list[str] = []
     for sign, term in _split(sides[1][1], "+-"):
         stripped = term.strip()
         if not stripped:
@@ -142,14 +144,15 @@ def _grouped(expression: Expression) -> str:
 
 
 def _random(text: str, whole: str) -> list[RandomPart]:
-    bars = re.split(r"(\|\|?)", text)
+    # Names in backticks may hold bars and slashes, so only others are cut at.
+    bars = re.split(r"(\|\|?)(?=(?:[^`]*`[^`]*`)*[^`]*$)", text)
     if len(bars) != 3:
         raise FormulaError(
             f"formula: ({text}) in {whole!r} has several '|'; a random part has one; "
             "write '(terms | group)'"
         )
     terms, bar, group = bars[0].strip(), bars[1], bars[2].strip()
-    nested = [part.strip() for part in group.split("/")]
+    nested = [part.strip() for _, part in _split(group, "/")]
     if not terms or not all(nested):
         raise FormulaError(
             f"formula: ({text}) in {whole!r} is incomplete; a random part has terms "
@@ -157,7 +160,7 @@ def _random(text: str, whole: str) -> list[RandomPart]:
         )
     paths: list[tuple[str, ...]] = []
     for part in nested:
-        names = tuple(_name(n) for n in part.split(":"))
+        names = tuple(_name(n) for _, n in _split(part, ":"))
         paths.append((*(paths[-1] if paths else ()), *names))
     return [RandomPart(terms, path, bar == "|") for path in paths]
 

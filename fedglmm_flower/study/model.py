@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite, prod
 
 from fedglmm_flower.errors import FormulaError, StudyError
 from fedglmm_flower.study.atoms import Atom
@@ -24,6 +25,7 @@ from fedglmm_flower.study.polynomial import (
 from fedglmm_flower.study.terms import Piece, Term, expand_terms
 
 Scale = tuple[float, float]
+MAX_MONOMIALS = 20_000
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Model:
         return tuple(name for name in self.columns if name in used)
 
 
-def build_model(  # noqa: PLR0913 - the parts of a question, each named
+def build_model(
     formula: str | Formula,
     columns: Sequence[Column],
     *,
@@ -222,6 +224,7 @@ class _Builder:
         for piece in term.pieces:
             for part in self._parts(piece, names):
                 polynomial = multiply(polynomial, part, factors)
+                _require_moderate(polynomial, factors, term.name)
         return ModelColumn(term.name, polynomial)
 
     def _parts(self, piece: Piece, names: list[str]) -> list[Polynomial]:
@@ -263,6 +266,26 @@ class _Builder:
                 )
         center, scale = self.scales.get(name, (0.0, 1.0))
         self.atoms.setdefault(name, Atom(name, expression, (), center, scale))
+
+
+def _require_moderate(
+    polynomial: Polynomial, factors: Sequence[bool], name: str
+) -> None:
+    """Refuse what no site could sum, before it is written out further."""
+    most = 1
+    for m in polynomial:
+        divisors = (2 if f and e else e + 1 for e, f in zip(m, factors, strict=True))
+        most = max(most, prod(divisors))
+    if max(most, len(polynomial)) > MAX_MONOMIALS:
+        raise FormulaError(
+            f"formula: {name[:60]!r} is a product of more than {MAX_MONOMIALS} parts; "
+            "lower powers are required; leave out its highest ones"
+        )
+    if not all(map(isfinite, polynomial.values())):
+        raise StudyError(
+            f"formula: {name[:60]!r} overflows; center, scale and coefficients of "
+            "moderate size are required; change the units of its columns"
+        )
 
 
 def _atom_name(expression: Expression) -> str:
@@ -340,8 +363,7 @@ def _sum(
     second: Expression | None,
     columns: Mapping[str, Column],
 ) -> Expression | None:
+    total = first or second
     if first is not None and second is not None:
         total = parse_expression(f"({first.text}) + ({second.text})")
-    else:
-        total = first or second
     return _checked(total, "the offset", columns)

@@ -8,7 +8,7 @@ levels of one factor vanishes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from math import comb
+from math import comb, prod
 
 Monomial = tuple[int, ...]
 Polynomial = Mapping[Monomial, float]
@@ -69,7 +69,9 @@ def shifted_power(
     """
     out: dict[Monomial, float] = {}
     for k in range(power + 1):
-        coefficient = comb(power, k) * center ** (power - k) * scale**k
+        parts = [center] * (power - k) + [scale] * k
+        # A product overflows to infinity, where a power would raise an error.
+        coefficient = prod(parts, start=float(comb(power, k)))
         if coefficient:
             out[_unit(atom, k, atoms)] = coefficient
     return out
@@ -101,7 +103,11 @@ def divisors(monomial: Monomial, factors: Sequence[bool]) -> set[Monomial]:
 
 
 def products_by_degree(
-    columns: Iterable[Polynomial], order: int, factors: Sequence[bool]
+    columns: Iterable[Polynomial],
+    order: int,
+    factors: Sequence[bool],
+    *,
+    limit: int | None = None,
 ) -> dict[Monomial, int]:
     """
     Monomials that span all products of at most ``order`` columns.
@@ -117,6 +123,9 @@ def products_by_degree(
         Largest number of columns in a product.
     factors : sequence of bool
         Which atoms are factors.
+    limit : int or None
+        Stop as soon as there are more monomials than this: a hostile study is
+        refused before its moment functions fill the memory.
 
     Returns
     -------
@@ -136,6 +145,8 @@ def products_by_degree(
                 extended = multiply_monomials(m, s, factors)
                 if extended is not None and extended not in degree:
                     found.add(extended)
+            if limit is not None and len(degree) + len(found) > limit:
+                return degree | dict.fromkeys(found, k)
         for m in found:
             degree[m] = k
         frontier = list(found)

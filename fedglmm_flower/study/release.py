@@ -62,11 +62,11 @@ def moment_degrees(model: Model, order: int) -> dict[Monomial, int]:
         columns.extend(column.polynomial for column in effect.columns)
     if model.offset_column is not None:
         columns.append(model.offset_column.polynomial)
-    degrees = products_by_degree(columns, order, model.factors)
+    degrees = products_by_degree(columns, order, model.factors, limit=MAX_STATISTICS)
     if len(degrees) > MAX_STATISTICS:
         raise StudyError(
-            f"release set: {len(degrees)} moment functions at order {order}; at most "
-            f"{MAX_STATISTICS} are accepted; lower the order or leave out terms"
+            f"release set: more than {MAX_STATISTICS} moment functions at order "
+            f"{order}; fewer are required; lower the order or leave out terms"
         )
     return degrees
 

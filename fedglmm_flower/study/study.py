@@ -101,6 +101,11 @@ class Study:
             )
         for part in model.formula.random:
             _check_group(part, self.site_column)
+        if len(model.formula.random) > 1:
+            raise StudyError(
+                f"study: (1 | site) and (1 | {self.site_column}) name the same group; "
+                "one random intercept for each site is required; remove one"
+            )
         return model
 
     def statistics(self, order: int) -> tuple[Statistic, ...]:

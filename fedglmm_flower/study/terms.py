@@ -16,6 +16,7 @@ import pandas as pd
 from formulaic import Formula as FormulaicFormula
 from formulaic import model_matrix
 from formulaic.errors import FormulaicError
+from formulaic.parser import DefaultFormulaParser
 
 from fedglmm_flower.errors import FormulaError
 from fedglmm_flower.study.columns import Column
@@ -32,6 +33,8 @@ _CONTEXT: dict[str, Any] = {
     "I": lambda x: x,
 }
 MAX_COLUMNS = 500
+MAX_TERMS = 2000
+_MAX_PROBE_COLUMNS = 20 * MAX_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,10 @@ def expand_terms(rhs: str, columns: Mapping[str, Column]) -> tuple[Term, ...]:
     formula = _read(rhs)
     for factor in _factors(formula):
         _check_factor(factor, columns)
+    _check_size(formula, columns)
     try:
-        with np.errstate(all="ignore"):  # the probe's numbers mean nothing
+        # A logarithm of the probe may be undefined: only the structure is wanted.
+        with np.errstate(all="ignore"):
             matrix = model_matrix(
                 formula, _probe(columns), context=_CONTEXT, na_action="ignore"
             )
@@ -148,6 +153,12 @@ def used_columns(rhs: str) -> tuple[str, ...]:
 
 def _read(rhs: str) -> FormulaicFormula:
     try:
+        size = _terms(DefaultFormulaParser().get_ast(rhs))
+        if size > MAX_TERMS:
+            raise FormulaError(
+                f"formula: {rhs[:60]!r} has more than {MAX_TERMS} terms; fewer are "
+                "required; leave out interactions"
+            )
         formula = FormulaicFormula(rhs)
         terms = list(formula)
     except FormulaicError as error:
@@ -166,6 +177,45 @@ def _read(rhs: str) -> FormulaicFormula:
             "remove '|' or '~'"
         )
     return formula
+
+
+def _terms(node: Any) -> int:
+    """
+    At most how many terms a formula has, counted before formulaic writes them out.
+
+    ``(a + b + c)**20`` is a short text with billions of terms.
+    """
+    operator = getattr(node, "operator", None)
+    if operator is None or not node.args:
+        return 1
+    sizes = [_terms(argument) for argument in node.args]
+    first, last = sizes[0], sizes[-1]
+    if operator.symbol == "**":
+        power = int(str(node.args[-1]))
+        size = first**power if power <= MAX_TERMS.bit_length() else MAX_TERMS + 1
+    elif operator.symbol == "*":
+        size = first + last + first * last
+    elif operator.symbol in (":", "in"):
+        size = first * last
+    else:
+        size = sum(sizes)
+    return min(size, MAX_TERMS + 1)
+
+
+def _check_size(formula: FormulaicFormula, columns: Mapping[str, Column]) -> None:
+    """Refuse interactions of many levels before their columns are made."""
+    most = 0
+    for term in formula:
+        levels = 1
+        for factor in term.factors:
+            name = _categorical_name(factor) or str(factor.expr)
+            levels *= len(columns[name].levels) or 1 if name in columns else 1
+        most += levels
+    if most > _MAX_PROBE_COLUMNS:
+        raise FormulaError(
+            f"formula: up to {most} model columns; at most {MAX_COLUMNS} are "
+            "accepted; leave out interactions or group levels"
+        )
 
 
 def _factors(formula: FormulaicFormula) -> Iterable[Any]:
@@ -253,7 +303,7 @@ def _probe(columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def _candidates(scoped: Any, columns: Mapping[str, Column]) -> Iterable[Term]:
-    choices = [_choices(scoped_factor, columns) for scoped_factor in scoped.factors]
+    choices = [_choices(factor, columns) for factor in scoped.factors]
     for combination in product(*choices):
         pieces = [piece for _, piece in combination]
         if not math.isclose(scoped.scale, 1.0):

@@ -1,14 +1,16 @@
 """The study of a simulation: given, or proposed from the table itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
 from fedglmm_flower.errors import DataError, StudyError, UsageError
 from fedglmm_flower.glmm.evaluate import atom_rows
-from fedglmm_flower.glmm.on_table import require_determined
+from fedglmm_flower.glmm.fitted import FittedModel
+from fedglmm_flower.glmm.on_table import fit_table, require_determined
 from fedglmm_flower.glmm.propose import Question, propose_columns
 from fedglmm_flower.glmm.table import (
     as_text,
@@ -16,12 +18,15 @@ from fedglmm_flower.glmm.table import (
     require_columns,
     typed_table,
 )
-from fedglmm_flower.site import CsvSource
-from fedglmm_flower.study import Formula, Study, parse_formula, read_study
+from fedglmm_flower.site.source import CsvSource, FrameSource
 from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
+from fedglmm_flower.study.file import read_study
+from fedglmm_flower.study.formula import Formula, parse_formula
+from fedglmm_flower.study.study import Study
 
 DEFAULT_ORDER = 4
+TableLike: TypeAlias = pd.DataFrame | Path | str
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,23 @@ class TableStudy:
     labels: pd.Series
     site_column: str
 
-    def rows_of(self, site: str) -> pd.DataFrame:
+    def source(self, site: str) -> FrameSource:
         """Rows of one site, in the order of the table."""
-        return self.frame[(self.labels == site).to_numpy()]
+        rows = self.frame[(self.labels == site).to_numpy()]
+        return FrameSource(rows, f"site {site!r}")
+
+    def pooled_fit(self, sites: Collection[str], method: str | None) -> FittedModel:
+        """Fit of the rows of some sites as one table, for comparison."""
+        parts = self.study.model.formula.random
+        return fit_table(
+            self.study.model,
+            self.frame[self.labels.isin(list(sites)).to_numpy()],
+            groups={part.group[0]: self.site_column for part in parts},
+            method=method or self.study.method,
+        )
 
 
-def read_table(data: pd.DataFrame | Path | str) -> Table:
+def read_table(data: TableLike) -> Table:
     """
     Read a CSV file as text, or take a table as it is.
 
