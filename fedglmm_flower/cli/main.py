@@ -27,18 +27,26 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(site.app, name="site")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fedglmm-flower {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the version.", is_eager=True, callback=None
+            "--version",
+            help="Show the version.",
+            # Eager, so that it needs no command behind it.
+            is_eager=True,
+            callback=_show_version,
         ),
     ] = False,
 ) -> None:
-    if _version:
-        typer.echo(f"fedglmm-flower {__version__}")
-        raise typer.Exit
+    """Federated generalized linear mixed models in one round."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{error.filename or 'a file'}: "
         _say(
             f"error [file]: {name}{error.strerror or type(error).__name__}; a readable "
             "and writable place is required; check path, permissions and space"
@@ -85,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("FEDGLMM_DEBUG"):
             raise
         _say(
-            f"error [internal]: {type(error).__name__}; this is a defect; set "
-            "FEDGLMM_DEBUG=1 to see where, on data that may be seen, and report it"
+            f"error [internal]: fedglmm: {type(error).__name__} was raised; this is a "
+            "defect; set FEDGLMM_DEBUG=1 to see where, on data that may be seen, and "
+            "report it"
         )
         sys.exit(1)
 
