@@ -53,9 +53,15 @@ def accuracy_of(
     lower: FittedModel | None,
     halves: tuple[FittedModel, FittedModel] | None,
 ) -> Accuracy:
-    """Compare the fit with that of a lower order and with those of its halves."""
+    """
+    Compare the fit with that of a lower order and with those of its halves.
+
+    What has not converged says nothing about accuracy and is left out.
+    """
     spread = np.zeros(len(fit.estimates))
-    if halves is not None:
+    if not fit.converged or (lower is not None and not lower.converged):
+        lower = None
+    if fit.converged and halves is not None and all(h.converged for h in halves):
         spread = np.abs(halves[0].estimates - halves[1].estimates) / 2
     shift = None if lower is None else fit.estimates - lower.estimates
     return Accuracy(shift, spread, np.nan_to_num(fit.se))

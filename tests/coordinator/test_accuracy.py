@@ -10,7 +10,8 @@ from fedglmm_flower.coordinator.accuracy import accuracy_of
 
 def fit(*estimates) -> Any:
     """As much of a fitted model as is looked at."""
-    return SimpleNamespace(estimates=np.array(estimates), se=np.ones(len(estimates)))
+    one = np.ones(len(estimates))
+    return SimpleNamespace(estimates=np.array(estimates), se=one, converged=True)
 
 
 def test_shift_and_spread_are_those_of_the_fits():

@@ -150,7 +150,7 @@ def test_a_level_of_a_response_is_an_event():
 )
 def test_values_outside_the_family_are_refused(formula, family, cells, options, says):
     """With the number of rows and the way out, and without the value."""
-    with pytest.raises(DataError, match="^table: ") as caught:
+    with pytest.raises(DataError, match=r"^table: ") as caught:
         evaluate(formula, family, cells=cells, **options)
 
     assert says in str(caught.value)

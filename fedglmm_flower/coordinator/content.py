@@ -1,0 +1,183 @@
+"""The content of ``result.json``, from a fit and what it rests on."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fedglmm_flower.coordinator.fitting import Fitted
+from fedglmm_flower.coordinator.opening import MISSING_CODES, Opened, Refusal
+from fedglmm_flower.coordinator.result import FORMAT
+from fedglmm_flower.study.study import Study
+
+
+def result_values(
+    study: Study,
+    opened: Mapping[str, Opened],
+    why: Mapping[str, Refusal],
+    fitted: Fitted,
+    run_id: str,
+    summarise_s: float,
+    pooled: Mapping[str, Any] | None,
+    seed: int,
+) -> dict[str, Any]:
+    """
+    Content of ``result.json``.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked.
+    opened : mapping
+        Sites that are used.
+    why : mapping
+        Why the others are not.
+    fitted : Fitted
+        The fit.
+    run_id : str
+        Name of the run.
+    summarise_s : float
+        Seconds that the round took.
+    pooled : mapping or None
+        Fit of the pooled rows, in a simulation.
+    seed : int
+        Seed of the pseudo-data.
+    """
+    plain = fitted.model.to_dict()
+    accuracy = fitted.accuracy
+    error = None if accuracy is None else accuracy.error
+    fixed = []
+    for i, row in enumerate(plain["fixed"]):
+        size = 0.0 if fitted.exact else None if error is None else float(error[i])
+        fixed.append({**row, "approx_error": size})
+    shift = None if accuracy is None else accuracy.order_shift
+    return {
+        "format": FORMAT,
+        "study": dict(study.plain),
+        "family": study.family,
+        "link": study.link,
+        "method": plain["method"],
+        "converged": plain["converged"],
+        "exactness": "exact" if fitted.exact else "approximate",
+        "n_sites": len(opened),
+        "n_rows": sum(one.targets.n_rows for one in opened.values()),
+        "fixed": fixed,
+        "random": plain["random"],
+        "dispersion": plain["dispersion"],
+        "residual_sd": plain["residual_sd"],
+        "loglik": plain["loglik"],
+        "aic": plain["aic"],
+        "bic": plain["bic"],
+        "icc": plain["icc"],
+        "ranef": plain["ranef"],
+        "sites": _sites(study, opened, why),
+        "diagnostics": {
+            "moment_residual": fitted.residual,
+            "order_shift": [] if shift is None else [float(v) for v in shift],
+            "seed_spread": []
+            if accuracy is None
+            else [float(v) for v in accuracy.seed_spread],
+            "eta_range": plain["eta_range"],
+            "warnings": _warnings(study, opened, plain, fitted),
+        },
+        "pooled": None if pooled is None else dict(pooled),
+        "privacy": None,
+        "timing": {
+            "summarise_s": summarise_s,
+            "pseudodata_s": fitted.pseudodata_s,
+            "fit_s": fitted.fit_s,
+        },
+        "provenance": {
+            "run_id": run_id,
+            "study_digest": study.digest,
+            "seed": seed,
+            "software": _version("fedglmm-flower"),
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("flwr", "numpy", "scipy", "pandas")},
+        },
+    }
+
+
+def _sites(
+    study: Study, opened: Mapping[str, Opened], why: Mapping[str, Refusal]
+) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    for site in sorted({*study.sites, *opened, *why}):
+        one = opened.get(site)
+        if one is not None:
+            entries.append(
+                {
+                    "site": site,
+                    "n_rows": one.released.clusters[0].n_rows,
+                    "n_missing": one.released.n_missing,
+                    "release_set": one.released.release_set,
+                    "order": one.released.order,
+                    "statistics": len(one.released.clusters[0].values),
+                    "bytes_sent": one.bytes_sent,
+                    "status": "used",
+                }
+            )
+            continue
+        reason = why[site]
+        status = "missing" if reason.code in MISSING_CODES else "refused"
+        nothing = dict.fromkeys(("n_rows", "n_missing", "release_set", "order"))
+        entries.append(
+            {
+                "site": site,
+                **nothing,
+                "statistics": 0,
+                "bytes_sent": 0,
+                "status": status,
+                "code": reason.code,
+                "reason": reason.public,
+            }
+        )
+    return entries
+
+
+def _warnings(
+    study: Study, opened: Mapping[str, Opened], plain: dict[str, Any], fitted: Fitted
+) -> list[str]:
+    found = [str(text) for text in plain["warnings"]]
+    if fitted.exact:
+        return found
+    lowered = [s for s, o in opened.items() if o.released.order < study.order]
+    if lowered:
+        found.append(
+            f"{len(lowered)} of {len(opened)} sites sent moments of a lower order than "
+            f"{study.order}, as their disclosure policy demands; estimates are less "
+            "accurate"
+        )
+    if fitted.residual > 1e-3:
+        found.append(
+            f"the pseudo-data of at least one site miss a released moment by "
+            f"{fitted.residual:.2g} standard deviations; usual where a site has fewer "
+            "rows than numbers to match"
+        )
+    error = None if fitted.accuracy is None else fitted.accuracy.error
+    if error is None:
+        found.append(
+            "at order 1 the accuracy of the approximation cannot be judged from the "
+            "release; use a higher order"
+        )
+        return found
+    se = [row["se"] for row in plain["fixed"]]
+    large = [
+        row["name"]
+        for row, size, s in zip(plain["fixed"], error, se, strict=True)
+        if s and size > 0.2 * s
+    ]
+    if large:
+        found.append(
+            "the approximation may move these estimates by more than 0.2 standard "
+            f"errors: {', '.join(large)}; see approx_error, and use a higher order if "
+            "the sites allow it"
+        )
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,159 @@
+"""From accepted releases to a fit: how many draws, which orders, how accurate."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
+from fedglmm_flower.coordinator.opening import Opened
+from fedglmm_flower.coordinator.pooling import (
+    PseudoSite,
+    fit_pseudo,
+    fit_sums,
+    pseudo_site,
+    require_determined,
+)
+from fedglmm_flower.coordinator.pseudodata import planned_rows
+from fedglmm_flower.coordinator.starts import Starts
+from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.glmm import FittedModel
+from fedglmm_flower.study.release import moment_degrees
+from fedglmm_flower.study.study import Study
+
+# Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
+MOST_DRAWS = 8
+FEWEST_DRAWS = 2
+MOST_ROWS = 1_200_000
+Tick = Callable[[str, int, int], None]
+
+
+def silent(_stage: str, _done: int, _total: int) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit with its approximation."""
+
+    model: FittedModel
+    exact: bool
+    residual: float
+    accuracy: Accuracy | None
+    pseudodata_s: float
+    fit_s: float
+
+
+def fit_releases(
+    study: Study, opened: Mapping[str, Opened], method: str, seed: int, tick: Tick
+) -> Fitted:
+    """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
+    targets = {site: one.targets for site, one in opened.items()}
+    groups = _groups(study)
+    if study.family == "gaussian":
+        started = time.perf_counter()
+        tick("fit", 0, 1)
+        model = fit_sums(study.model, targets, method, groups)
+        tick("fit", 1, 1)
+        return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
+    return _fit_approximate(study, opened, targets, method, seed, tick)
+
+
+def _fit_approximate(
+    study: Study,
+    opened: Mapping[str, Opened],
+    targets: dict[str, Targets],
+    method: str,
+    seed: int,
+    tick: Tick,
+) -> Fitted:
+    started = time.perf_counter()
+    model, groups = study.model, _groups(study)
+    require_determined(model, targets)
+    draws, lower = _draw(study, opened, targets, seed, tick)
+    generated = time.perf_counter()
+    exact = all(one.rows.exact for many in draws.values() for one in many)
+    fits = 1 if exact else 4
+    tick("fit", 0, fits)
+    fitted = fit_pseudo(model, targets, draws, method, groups)
+    accuracy = None
+    if not exact:
+        fast = "laplace"
+        halves = []
+        for k in range(2):
+            tick("fit", 1 + k, fits)
+            chosen = {s: many[k::2] or many for s, many in draws.items()}
+            halves.append(fit_pseudo(model, targets, chosen, fast, groups))
+        tick("fit", 3, fits)
+        below_fit = None
+        if len(lower) == len(draws):
+            below_fit = fit_pseudo(model, targets, lower, fast, groups)
+            # Like with like: the lower order is compared by the same estimator.
+            if method != fast:
+                main = fit_pseudo(model, targets, draws, fast, groups)
+                accuracy = accuracy_of(main, below_fit, (halves[0], halves[1]))
+        if accuracy is None:
+            accuracy = accuracy_of(fitted, below_fit, (halves[0], halves[1]))
+    tick("fit", fits, fits)
+    residual = max(one.residual for many in draws.values() for one in many)
+    return Fitted(
+        fitted,
+        exact,
+        residual,
+        accuracy,
+        generated - started,
+        time.perf_counter() - generated,
+    )
+
+
+def _draw(
+    study: Study,
+    opened: Mapping[str, Opened],
+    targets: Mapping[str, Targets],
+    seed: int,
+    tick: Tick,
+) -> tuple[dict[str, list[PseudoSite]], dict[str, list[PseudoSite]]]:
+    """Several draws of pseudo-data for each site, and some of one order lower."""
+    model = study.model
+    degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
+    rows = [planned_rows(t) for t in targets.values()]
+    starts = Starts.for_rows(seed, max(rows))
+    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
+
+    def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
+        # The block follows from the study, not from who takes part.
+        block = study.sites.index(name) * MOST_DRAWS
+        first = pseudo_site(model, targets[name], starts, block)
+        if first.rows.exact:
+            return [first], [first]
+        many = [
+            pseudo_site(model, targets[name], starts, block + k)
+            for k in range(1, count)
+        ]
+        order = opened[name].released.order
+        below = targets[name].lower(degrees, order - 1)
+        few = [
+            pseudo_site(model, below, starts, block + k)
+            for k in range(FEWEST_DRAWS if order > 1 else 0)
+        ]
+        return [first, *many], few
+
+    draws: dict[str, list[PseudoSite]] = {}
+    lower: dict[str, list[PseudoSite]] = {}
+    workers = max(1, min(4, os.cpu_count() or 1))
+    tick("pseudo-data", 0, len(opened))
+    with ThreadPoolExecutor(workers) as pool:
+        for name, (many, few) in zip(opened, pool.map(site, opened), strict=True):
+            draws[name] = many
+            if few:
+                lower[name] = few
+            tick("pseudo-data", len(draws), len(opened))
+    return draws, lower
+
+
+def _groups(study: Study) -> dict[str, str]:
+    """Grouping columns of the formula, all of which mean the site here."""
+    return {part.group[0]: study.site_column for part in study.model.formula.random}
