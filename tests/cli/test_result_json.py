@@ -17,7 +17,6 @@ from tests.command import (
     small_table,
 )
 
-
 QUESTIONS = {"gaussian": GAUSSIAN, "binomial": BINOMIAL, "poisson": POISSON}
 NAMES = ["Intercept", "x", "g[T.v]", "g[T.w]"]
 KEYS = [

@@ -18,7 +18,6 @@ from tests.command import (
     small_table,
 )
 
-
 LATER: list[tuple[str, ...]] = [
     ("--rounds", "2"),
     ("--rounds", "refine:2"),

@@ -24,7 +24,6 @@ from tests.command import (
     small_table,
 )
 
-
 TABLES = {
     "missing column": (small_table().drop(columns="x"), GAUSSIAN, "'x' is missing"),
     "absent column in the formula": (
