@@ -89,7 +89,8 @@ def propose_columns(
     DataError
         If a column is absent, constant, or mixes numbers with text.
     """
-    numeric = _numeric_names(question)
+    calculated = _calculated(question)
+    numeric = _numeric_names(question) | calculated
     factors = _factor_names(question)
     response = question.formula.response
     names = sorted({*numeric, *factors, *_free_names(question)})
@@ -112,7 +113,7 @@ def propose_columns(
             and question.family == "binomial"
         )
         column = _column(series, name, at, factor=name in factors, numeric=must)
-        if column.kind == "binary" and name in _calculated(question):
+        if column.kind == "binary" and name in calculated:
             column = _continuous(name, parse_numbers(series)[0], at)
         columns.append(column)
     return tuple(columns), _scales(question, columns, frame)
@@ -183,8 +184,9 @@ def _continuous(name: str, numbers: FloatArray, at: str) -> Column:
 
 def _constants(values: FloatArray) -> tuple[float, float]:
     """Mean and standard deviation to four digits: constants, not estimates."""
-    center = float(f"{np.mean(values):.4g}")
-    scale = float(f"{np.std(values):.4g}")
+    with np.errstate(over="ignore"):
+        center = float(f"{np.mean(values):.4g}")
+        scale = float(f"{np.std(values):.4g}")
     return center, scale if scale > 0 else 1.0
 
 

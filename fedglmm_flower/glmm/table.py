@@ -120,10 +120,9 @@ def parse_numbers(series: pd.Series) -> tuple[FloatArray, npt.NDArray[np.bool_]]
 def as_text(series: pd.Series) -> pd.Series:
     """Cells as text: 1.0 in a column of whole numbers is ``1``; missing stays so."""
     if isinstance(series.dtype, pd.CategoricalDtype):
-        names = as_text(pd.Series(series.cat.categories)).astype(object)
-        spelled = names.to_numpy().take(series.cat.codes.to_numpy(), mode="clip")
-        text = pd.Series(spelled, index=series.index, dtype="string")
-        return text.mask(series.isna())
+        names = as_text(pd.Series(series.cat.categories))
+        # The code of a missing value is -1, which no category has.
+        return names.reindex(series.cat.codes).set_axis(series.index)
     if pd.api.types.is_float_dtype(series.dtype):
         present = series.dropna()
         whole = (present == np.floor(present)) & (present.abs() < _LARGEST_WHOLE)

@@ -217,7 +217,7 @@ def _propose(
     labels = _labels(table, column)
     sites = tuple(sorted(labels[~missing_text(labels)].unique().tolist()))
     study = Study(
-        name=Path(table.name).stem or "simulation",
+        name=Path(table.name).stem[:200].strip() or "simulation",
         formula=formula.text,
         family=family,
         link=chosen,

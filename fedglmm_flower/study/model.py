@@ -303,7 +303,8 @@ def _response(
     columns: Mapping[str, Column],
     scales: Mapping[str, Scale],
 ) -> Response:
-    _checked(expression, "the response", columns)
+    bare = is_column(expression)
+    _checked(expression, "the response" if bare else "a calculated response", columns)
     if is_column(expression):
         column = columns[expression.columns[0]]
         if column.kind == "categorical":

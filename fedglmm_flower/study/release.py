@@ -143,8 +143,8 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
     if measure == "exposure":
         found += [
             Statistic("x", "rows", m, max(1, d))
-            for m, d in moment_degrees(model, 2).items()
-            if (any(m) or weighted) and d <= 2
+            for m, d in moment_degrees(model, min(order, 2)).items()
+            if any(m) or weighted
         ]
     found += [Statistic("y", "rows", m, 1) for m in single]
     if model.family == "gaussian":

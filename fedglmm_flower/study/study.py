@@ -67,6 +67,7 @@ class Study:
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
         resolve_method(self.family, self.method)
+        _distinct("study", [self.name])
         _distinct("column", [column.name for column in self.columns])
         _distinct("site", list(self.sites))
         if self.trials is not None and self.family != "binomial":

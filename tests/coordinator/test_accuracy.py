@@ -10,7 +10,7 @@ from fedglmm_flower.coordinator.accuracy import accuracy_of
 
 def fit(*estimates) -> Any:
     """As much of a fitted model as is looked at."""
-    return SimpleNamespace(estimates=np.array(estimates))
+    return SimpleNamespace(estimates=np.array(estimates), se=np.ones(len(estimates)))
 
 
 def test_shift_and_spread_are_those_of_the_fits():
@@ -21,7 +21,8 @@ def test_shift_and_spread_are_those_of_the_fits():
 
     np.testing.assert_allclose(found.order_shift, [0.3, 0.0])
     np.testing.assert_allclose(found.seed_spread, [0.1, 0.4])
-    np.testing.assert_allclose(found.error, np.hypot([0.3, 0.0], [0.1, 0.4]))
+    common = 0.3 / np.sqrt(2)
+    np.testing.assert_allclose(found.error, np.hypot([0.3, common], [0.1, 0.4]))
 
 
 def test_without_a_lower_order_the_error_is_unknown():

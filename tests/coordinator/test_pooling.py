@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fedglmm_flower.coordinator.pooling import fit_pseudo, fit_sums, pseudo_site
+from fedglmm_flower.coordinator.starts import Starts
 from tests.coordinator.questions import (
     pooled_fit,
     study_of,
@@ -12,6 +13,7 @@ from tests.coordinator.questions import (
 )
 
 GROUPS = {"site": "site"}
+STARTS = Starts.for_rows(1, 256)
 
 
 def assert_same(found, pooled, rtol):
@@ -76,7 +78,7 @@ def test_factor_sums_are_the_pooled_fit(family, options, method, rng):
     study = study_of("y ~ f * h + g + (1 | site)", family, order=3, **options)
     frame = table_of(family, rng, trials="trials" in options)
     targets = targets_for(study, frame)
-    draws = {s: [pseudo_site(study.model, t, 1)] for s, t in targets.items()}
+    draws = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
 
     found = fit_pseudo(study.model, targets, draws, method, GROUPS)
 
@@ -91,7 +93,7 @@ def test_draws_share_the_mass_of_their_site(rng):
     """Repeating a draw changes nothing: several draws are one site still."""
     study = study_of("y ~ a + f + (1 | site)", "binomial", order=3)
     targets = targets_for(study, table_of("binomial", rng))
-    once = {s: [pseudo_site(study.model, t, 1)] for s, t in targets.items()}
+    once = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
     thrice = {s: many * 3 for s, many in once.items()}
 
     single = fit_pseudo(study.model, targets, once, "laplace", GROUPS)
@@ -109,7 +111,10 @@ def test_continuous_columns_come_close(family, rng):
     frame = table_of(family, rng, n=300)
     targets = targets_for(study, frame)
     draws = {
-        s: [pseudo_site(study.model, t, seed) for seed in (1, 2)]
+        s: [
+            pseudo_site(study.model, t, Starts.for_rows(seed, 256), 0)
+            for seed in (1, 2)
+        ]
         for s, t in targets.items()
     }
 

@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 
 from fedglmm_flower.coordinator.pseudodata import generate, responses_of
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.study import Column
 from tests.coordinator.questions import SITES, study_of, table_of, targets_at
+
+STARTS = Starts.for_rows(1, 256)
 
 FORMULA = "y ~ a + b + f + h + (1 | site)"
 
@@ -28,7 +31,7 @@ def test_released_moments_are_reproduced(order, rng):
     study = study_of(FORMULA, "binomial", order=order)
     targets = targets_at(study, table_of("binomial", rng, n=400), "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     assert rows.residual < 1e-9
     assert missed(study.model, targets, rows) < 1e-8
@@ -43,7 +46,7 @@ def test_all_factor_moments_are_the_table_itself(rng):
     frame = table_of("binomial", rng)
     targets = targets_at(study, frame, "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     assert rows.exact
     north = frame[frame["site"] == "north"]
@@ -56,7 +59,7 @@ def test_open_cells_are_not_exact(rng):
     study = study_of("y ~ f + h + g + (1 | site)", "binomial", order=2)
     targets = targets_at(study, table_of("binomial", rng), "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     assert not rows.exact
     assert missed(study.model, targets, rows) < 1e-9
@@ -67,13 +70,13 @@ def test_the_seed_alone_decides(rng):
     study = study_of(FORMULA, "binomial", order=3)
     targets = targets_at(study, table_of("binomial", rng), "north")
 
-    first = generate(study.model, targets, seed=1)
+    first = generate(study.model, targets, STARTS)
 
-    again = generate(study.model, targets, seed=1)
+    again = generate(study.model, targets, STARTS)
     np.testing.assert_array_equal(first.values, again.values)
     for other in (
-        generate(study.model, targets, seed=2),
-        generate(study.model, targets, seed=1, mirrored=True),
+        generate(study.model, targets, Starts.for_rows(2, 256)),
+        generate(study.model, targets, STARTS, block=1),
     ):
         assert np.abs(first.values - other.values).max() > 1e-3
 
@@ -93,7 +96,7 @@ def test_declared_bounds_hold(rng):
         }
     )
 
-    rows = generate(study.model, targets_at(study, frame, "north"), seed=1)
+    rows = generate(study.model, targets_at(study, frame, "north"), STARTS)
 
     a = 1.0 + 2.0 * rows.values[:, 0]
     assert a.min() >= -1e-12
@@ -109,7 +112,7 @@ def test_tiny_sites_end_with_finite_rows(n, order, rng):
     for site in SITES[:2]:
         targets = targets_at(study, table_of("binomial", rng, n=n), site)
 
-        rows = generate(study.model, targets, seed=3)
+        rows = generate(study.model, targets, Starts.for_rows(3, 256))
         responses, residual = responses_of(study.model, rows, targets)
 
         assert np.isfinite(rows.values).all()
@@ -125,7 +128,7 @@ def test_constant_columns_stay_constant(rng):
     frame = table_of("binomial", rng).assign(b=2.5, f="q")
     targets = targets_at(study, frame, "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     names = [atom.name for atom in study.model.atoms]
     np.testing.assert_allclose(rows.values[:, names.index("b")], 2.5, atol=1e-12)
@@ -139,7 +142,7 @@ def test_a_site_where_nothing_varies_is_one_row(rng):
     frame = table_of("binomial", rng).assign(a=3.0, b=2.5, f="q", h=1.0)
     targets = targets_at(study, frame, "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     assert len(rows.weights) == 1
     assert rows.weights.sum() == pytest.approx(60)
@@ -152,7 +155,7 @@ def test_a_far_constant_does_not_count_as_varying(rng):
     frame = table_of("binomial", rng).assign(b=1234567.1)
     targets = targets_at(study, frame, "north")
 
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     np.testing.assert_allclose(rows.values[:, 0], 1234567.1, rtol=1e-9)
 
@@ -172,7 +175,7 @@ def test_responses_have_the_released_sums(family, options, rng):
     study = study_of(FORMULA, family, order=3, **options)
     frame = table_of(family, rng, trials="trials" in options)
     targets = targets_at(study, frame, "north")
-    rows = generate(study.model, targets, seed=1)
+    rows = generate(study.model, targets, STARTS)
 
     responses, residual = responses_of(study.model, rows, targets)
 

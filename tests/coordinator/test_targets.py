@@ -51,12 +51,6 @@ def test_poisson_measure_is_the_exposure(rng):
     assert found.constant == pytest.approx((y * logs - gammaln(y + 1)).sum())
 
 
-@pytest.mark.xfail(
-    reason="study/release gives unweighted squares degree 2, so a gate drops them at "
-    "order 1, and the coordinator misses them",
-    raises=WireError,
-    strict=True,
-)
 def test_poisson_with_an_offset_has_a_lowest_order(rng):
     """Order 1 is a release like any other, with an offset too."""
     study = study_of("y ~ a + (1 | site)", "poisson", order=1, offset="log(t)")
