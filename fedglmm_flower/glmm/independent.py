@@ -6,6 +6,7 @@ from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.rows import FloatArray
 
 _FLAT = 1e-12  # ridge, relative to the mean information of a coefficient
+_FAR = 60.0  # largest change of the linear predictor that is worth climbing
 
 
 class Independent:
@@ -74,6 +75,7 @@ def climb(
             value, score, W = family.terms(X @ g + offset, psi)
             return float(value.sum()), score, W
 
+    start = gamma
     value, score, W = at(gamma)
     information = np.eye(len(gamma))
     for _ in range(40):
@@ -88,7 +90,11 @@ def climb(
         decrement = float(slope @ step)
         if not decrement > 1e-10:
             break
-        t = 1.0
+        # Under separation Newton's steps double for ever; e^60 is far enough.
+        reach = float(np.abs(X @ (gamma - start)).max(initial=0.0))
+        if reach >= _FAR:
+            break
+        t = min(1.0, _FAR / max(float(np.abs(X @ step).max(initial=0.0)), 1.0))
         while t > 1e-8:
             trial, trial_score, trial_W = at(gamma + t * step)
             if np.isfinite(trial) and trial >= value + 1e-4 * t * decrement:
