@@ -47,7 +47,10 @@ def evaluate(formula, family="gaussian", *, whole_counts=True, cells, **options)
         ("x", lambda x, e: x),
         ("-x**2 + +e", lambda x, e: -(x**2) + e),
         ("(x - 1)/e * 2", lambda x, e: (x - 1) / e * 2),
-        ("log(e) + log10(e)*log2(e)", lambda x, e: np.log(e) + np.log10(e) * np.log2(e)),
+        (
+            "log(e) + log10(e)*log2(e)",
+            lambda x, e: np.log(e) + np.log10(e) * np.log2(e),
+        ),
         ("exp(x) - expm1(x)", lambda x, e: np.exp(x) - np.expm1(x)),
         ("sqrt(e)**log1p(e)", lambda x, e: np.sqrt(e) ** np.log1p(e)),
         ("abs(x)", lambda x, e: np.abs(x)),
@@ -147,7 +150,7 @@ def test_a_level_of_a_response_is_an_event():
 )
 def test_values_outside_the_family_are_refused(formula, family, cells, options, says):
     """With the number of rows and the way out, and without the value."""
-    with pytest.raises(DataError, match="^table: ") as caught:
+    with pytest.raises(DataError, match=r"^table: ") as caught:
         evaluate(formula, family, cells=cells, **options)
 
     assert says in str(caught.value)

@@ -71,9 +71,7 @@ def test_a_column_that_is_calculated_with_is_a_number():
 
 def test_a_text_response_of_two_values_is_an_event():
     """The second value in alphabetical order."""
-    columns, _ = propose(
-        "r ~ x", {"r": ["no", "yes", "no", "no"], "x": Y}, "binomial"
-    )
+    columns, _ = propose("r ~ x", {"r": ["no", "yes", "no", "no"], "x": Y}, "binomial")
 
     assert columns["r"].levels == ("no", "yes")
 
@@ -100,7 +98,7 @@ def test_numbers_of_any_size_are_read():
 )
 def test_what_no_study_can_use_is_refused(formula, table, says):
     """What every site would reject is an error."""
-    with pytest.raises(DataError, match="^table: ") as caught:
+    with pytest.raises(DataError, match=r"^table: ") as caught:
         propose(formula, table)
 
     assert says in str(caught.value)

@@ -74,7 +74,7 @@ def test_text_is_read_to_the_last_digit():
 def test_a_faulty_cell_is_named_by_its_row_and_not_by_its_value(cell, column, says):
     """The first row of many is told, with what to do; never the cell."""
     good = column.levels[0] if column.levels else "1"
-    with pytest.raises(DataError, match="^table: column '.'") as caught:
+    with pytest.raises(DataError, match=r"^table: column '.'") as caught:
         typed([good, cell, cell], column)
 
     assert says in str(caught.value)

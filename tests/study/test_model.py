@@ -43,7 +43,7 @@ def test_powers_and_products_share_their_atoms(rhs, atoms):
 
 
 def test_a_polynomial_holds_the_constants_of_the_column():
-    """x = 2 + 3 z, so x squared is 4 + 12 z + 9 z squared."""
+    """X = 2 + 3 z, so x squared is 4 + 12 z + 9 z squared."""
     columns = model("y ~ I(x**2):f").fixed
 
     assert columns[0].polynomial == {(0, 0): 1.0}

@@ -33,9 +33,7 @@ def test_a_product_has_the_product_of_the_values(a, b):
     np.testing.assert_allclose(found, values(a) * values(b), rtol=0, atol=1e-9)
 
 
-@given(
-    power=st.integers(0, 6), center=st.floats(-3, 3), scale=st.floats(0.1, 3)
-)
+@given(power=st.integers(0, 6), center=st.floats(-3, 3), scale=st.floats(0.1, 3))
 def test_a_shifted_power_is_the_power_of_the_raw_value(power, center, scale):
     """Shift and scale are constants of the study, not a change of the model."""
     found = values(shifted_power(0, power, center, scale, 3))
