@@ -80,6 +80,13 @@ class EmptySiteError(DataError):
     public = "the site has no complete rows"
 
 
+class AbsentSiteError(FedglmmError):
+    """A site that is expected takes no part: in a simulation, it has no row."""
+
+    code = "site-missing"
+    public = "the site did not answer"
+
+
 class DisclosureError(FedglmmError):
     """The site's disclosure policy refused the summary."""
 

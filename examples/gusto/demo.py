@@ -5,6 +5,7 @@ Run with ``make demo``, or ``python -m examples.gusto.demo`` from the repository
 
 import json
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -156,4 +157,9 @@ def _show(console: Console, result: dict[str, Any], pooled: dict[str, Any]) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # To be terminated is to be interrupted: Flower's programs are ended either way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

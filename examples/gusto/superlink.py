@@ -160,15 +160,54 @@ class PrivateSuperLink:
         sys.exit(f"the SuperLink did not start; its log is {log}")
 
     def _end(self) -> None:
-        """End every program, with all that it started in its group."""
-        for stop in (signal.SIGTERM, signal.SIGKILL):
-            for process in self._processes:
+        """End every program and all that it started, politely first."""
+        groups = _process_groups({process.pid for process in self._processes})
+        for stop, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            for group in groups:
                 with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, stop)
-            for process in self._processes:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=10)
+                    os.killpg(group, stop)
+            until = time.monotonic() + patience
+            while groups and time.monotonic() < until:
+                for process in self._processes:
+                    process.poll()  # a child that has ended is gone when it is asked
+                groups = {group for group in groups if _alive(group)}
+                time.sleep(0.1)
         self._processes.clear()
+
+
+def _process_groups(parents: set[int]) -> set[int]:
+    """Groups of processes and their descendants: Flower starts groups of its own."""
+    rows = _process_table()
+    family, groups = set(parents), set(parents)
+    while found := {row for row in rows if row[1] in family and row[0] not in family}:
+        family |= {pid for pid, _, _ in found}
+        groups |= {group for _, _, group in found}
+    return groups
+
+
+def _process_table() -> list[tuple[int, int, int]]:
+    """Process, parent and group of all processes: from /proc, else from ps."""
+    rows = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # ended while we were reading
+            after_name = stat.read_text(errors="replace").rpartition(")")[2].split()
+            rows.append((int(stat.parent.name), int(after_name[1]), int(after_name[2])))
+    if rows:
+        return rows
+    command = ["ps", "-A", "-o", "pid=,ppid=,pgid="]
+    listing = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in listing.stdout.splitlines():
+        pid, parent, group = map(int, line.split())
+        rows.append((pid, parent, group))
+    return rows
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _script(name: str) -> str:

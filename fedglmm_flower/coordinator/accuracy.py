@@ -22,22 +22,30 @@ class Accuracy:
         where no lower order is informative.
     seed_spread : array of shape (p,)
         Half the difference between two halves of the draws.
+    se : array of shape (p,)
+        Standard errors of the fit.
     """
 
     order_shift: FloatArray | None
     seed_spread: FloatArray
+    se: FloatArray
 
     @property
     def error(self) -> FloatArray | None:
         """
         Cautious size of the approximation error, shape (p,).
 
-        The step from K-1 to K is mostly the error at K-1, and that at K is smaller;
-        the spread is the part that is left to chance.
+        The step from K-1 to K is mostly the error at K-1, and that at K is smaller.
+        A single coefficient may hardly move by luck, so that each one is given at
+        least the root mean square of all steps, in units of standard errors.  The
+        spread is the part that is left to chance.
         """
         if self.order_shift is None:
             return None
-        return np.asarray(np.hypot(self.order_shift, self.seed_spread))
+        steps = self.order_shift / np.where(self.se > 0, self.se, np.inf)
+        common = np.sqrt(np.mean(steps**2)) * self.se
+        systematic = np.maximum(np.abs(self.order_shift), common)
+        return np.asarray(np.hypot(systematic, self.seed_spread))
 
 
 def accuracy_of(
@@ -50,4 +58,4 @@ def accuracy_of(
     if halves is not None:
         spread = np.abs(halves[0].estimates - halves[1].estimates) / 2
     shift = None if lower is None else fit.estimates - lower.estimates
-    return Accuracy(shift, spread)
+    return Accuracy(shift, spread, np.nan_to_num(fit.se))

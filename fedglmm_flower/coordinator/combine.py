@@ -1,12 +1,16 @@
 """The coordinator's whole work: sealed releases to a result."""
 
-import hashlib
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
 from fedglmm_flower.coordinator.opening import (
@@ -21,8 +25,11 @@ from fedglmm_flower.coordinator.pooling import (
     fit_pseudo,
     fit_sums,
     pseudo_site,
+    require_determined,
 )
+from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.result import FORMAT, Result
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.envelope import Identity, PublicIdentity
 from fedglmm_flower.glmm import FittedModel
@@ -30,8 +37,10 @@ from fedglmm_flower.study.families import resolve_method
 from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
-DRAWS = 4
-LOWER_DRAWS = 2
+# Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
+MOST_DRAWS = 8
+FEWEST_DRAWS = 2
+MOST_ROWS = 1_200_000
 Tick = Callable[[str, int, int], None]
 
 
@@ -85,7 +94,7 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
-    options: Options = Options(),  # noqa: B008 - frozen, so shared safely
+    options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
     """
@@ -127,7 +136,9 @@ def combine(
     require_quorum(study, opened, why, options.quorum)
     chosen = resolve_method(study.family, options.method or study.method)
     seed = _seed(study, options.seed)
-    fitted = fit_releases(study, opened, chosen, seed, options.tick)
+    # One thread for each product: many small ones, which more threads only slow down.
+    with threadpool_limits(1):
+        fitted = fit_releases(study, opened, chosen, seed, options.tick)
     pooled = options.pooled(tuple(opened)) if options.pooled else None
     return Result(
         _values(study, opened, why, fitted, run_id, summarise_s, pooled, seed)
@@ -159,23 +170,8 @@ def _fit_approximate(
 ) -> Fitted:
     started = time.perf_counter()
     model, groups = study.model, _groups(study)
-    draws: dict[str, list[PseudoSite]] = {}
-    lower: dict[str, list[PseudoSite]] = {}
-    degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
-    for done, (site, one) in enumerate(opened.items()):
-        tick("pseudo-data", done, len(opened))
-        seeds = [_site_seed(seed, site, k) for k in range(DRAWS)]
-        first = pseudo_site(model, targets[site], seeds[0])
-        if first.rows.exact:
-            draws[site] = lower[site] = [first]
-            continue
-        rest = [pseudo_site(model, targets[site], s) for s in seeds[1:]]
-        draws[site] = [first, *rest]
-        order = one.released.order
-        if order > 1:
-            below = targets[site].lower(degrees, order - 1)
-            lower[site] = [pseudo_site(model, below, s) for s in seeds[:LOWER_DRAWS]]
-    tick("pseudo-data", len(opened), len(opened))
+    require_determined(model, targets)
+    draws, lower = _draw(study, opened, targets, seed, tick)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
     fits = 1 if exact else 4
@@ -185,9 +181,9 @@ def _fit_approximate(
     if not exact:
         fast = "laplace"
         halves = []
-        for k, part in enumerate((slice(0, DRAWS // 2), slice(DRAWS // 2, DRAWS))):
+        for k in range(2):
             tick("fit", 1 + k, fits)
-            chosen = {s: many[part] or many for s, many in draws.items()}
+            chosen = {s: many[k::2] or many for s, many in draws.items()}
             halves.append(fit_pseudo(model, targets, chosen, fast, groups))
         tick("fit", 3, fits)
         below_fit = None
@@ -211,6 +207,51 @@ def _fit_approximate(
     )
 
 
+def _draw(
+    study: Study,
+    opened: Mapping[str, Opened],
+    targets: Mapping[str, Targets],
+    seed: int,
+    tick: Tick,
+) -> tuple[dict[str, list[PseudoSite]], dict[str, list[PseudoSite]]]:
+    """Several draws of pseudo-data for each site, and some of one order lower."""
+    model = study.model
+    degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
+    rows = [planned_rows(t) for t in targets.values()]
+    starts = Starts.for_rows(seed, max(rows))
+    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
+
+    def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
+        # The block follows from the study, not from who takes part.
+        block = study.sites.index(name) * MOST_DRAWS
+        first = pseudo_site(model, targets[name], starts, block)
+        if first.rows.exact:
+            return [first], [first]
+        many = [
+            pseudo_site(model, targets[name], starts, block + k)
+            for k in range(1, count)
+        ]
+        order = opened[name].released.order
+        below = targets[name].lower(degrees, order - 1)
+        few = [
+            pseudo_site(model, below, starts, block + k)
+            for k in range(FEWEST_DRAWS if order > 1 else 0)
+        ]
+        return [first, *many], few
+
+    draws: dict[str, list[PseudoSite]] = {}
+    lower: dict[str, list[PseudoSite]] = {}
+    workers = max(1, min(4, os.cpu_count() or 1))
+    tick("pseudo-data", 0, len(opened))
+    with ThreadPoolExecutor(workers) as pool:
+        for name, (many, few) in zip(opened, pool.map(site, opened), strict=True):
+            draws[name] = many
+            if few:
+                lower[name] = few
+            tick("pseudo-data", len(draws), len(opened))
+    return draws, lower
+
+
 def _groups(study: Study) -> dict[str, str]:
     """Grouping columns of the formula, all of which mean the site here."""
     return {part.group[0]: study.site_column for part in study.model.formula.random}
@@ -218,12 +259,6 @@ def _groups(study: Study) -> dict[str, str]:
 
 def _seed(study: Study, seed: int | None) -> int:
     return int(study.digest[:12], 16) if seed is None else seed
-
-
-def _site_seed(seed: int, site: str, draw: int) -> int:
-    """A seed that does not depend on which other sites take part."""
-    text = f"{seed}/{draw}/{site}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
 
 
 def _values(

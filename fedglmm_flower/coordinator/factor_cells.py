@@ -75,9 +75,7 @@ def factor_cells(
     pure = _pure(moments, factor_at)
     subsets = {tuple(i for i, e in enumerate(m) if e) for m in pure}
     codes = np.array(list(product(*map(range, levels))), dtype=np.int64)
-    maximal = [
-        s for s in subsets if not any(set(s) < set(other) for other in subsets)
-    ]
+    maximal = [s for s in subsets if not any(set(s) < set(other) for other in subsets)]
     probabilities = np.full(count, 1.0 / count)
     margins = [_Margin(s, pure, levels, codes) for s in maximal]
     for _ in range(_SWEEPS):

@@ -7,10 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
-from fedglmm_flower.glmm.design import BlockSums, products_of_sums, rows_of_atoms
+from fedglmm_flower.glmm.coordinates import build_coordinates
+from fedglmm_flower.glmm.design import (
+    BlockSums,
+    basis_of,
+    products_of_sums,
+    rows_of_atoms,
+)
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import multiply_monomials
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,11 @@ class PseudoSite:
     residual: float
 
 
-def pseudo_site(model: Model, targets: Targets, seed: int) -> PseudoSite:
+def pseudo_site(
+    model: Model, targets: Targets, starts: Starts, block: int
+) -> PseudoSite:
     """Pseudo-data and responses of one site."""
-    rows = generate(model, targets, seed)
+    rows = generate(model, targets, starts, block)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
 
@@ -71,8 +81,45 @@ def fit_sums(
         )
         for t in targets.values()
     ]
-    labels = dict.fromkeys(groups, list(targets))
+    labels = {name: tuple(targets) for name in groups}
     return fit_products(products_of_sums(model, blocks, labels), method)
+
+
+def require_determined(model: Model, targets: Mapping[str, Targets]) -> None:
+    """
+    Refuse fixed effects that depend on each other at all sites.
+
+    Judged from the released sums, which are exact: in pseudo-data that miss a moment
+    by a hair, a repeated column would no longer be one.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    targets : mapping
+        Sums of each site; at order 1 they cannot tell, and nothing is refused.
+
+    Raises
+    ------
+    FitError
+        If they do; it names the column.
+    """
+    basis = basis_of(model)
+    used = np.flatnonzero(basis.fixed.any(axis=0))
+    products = np.zeros((len(used), len(used)))
+    for a, first in enumerate(used):
+        for b, second in enumerate(used):
+            joint = multiply_monomials(
+                basis.monomials[first], basis.monomials[second], model.factors
+            )
+            if joint is None:
+                continue
+            for one in targets.values():
+                if joint not in one.moments:
+                    return
+                products[a, b] += one.total * one.moments[joint]
+    names = tuple(column.name for column in model.fixed)
+    build_coordinates(names, basis.fixed[:, used], products)
 
 
 def pseudo_rows(

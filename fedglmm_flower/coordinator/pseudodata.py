@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from fedglmm_flower.coordinator.factor_cells import FactorCells, factor_cells
+from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.coordinator.transport import (
     Box,
@@ -29,8 +28,9 @@ IntArray = npt.NDArray[np.int64]
 MIN_ROWS = 64
 MAX_ROWS = 4000
 # Measured on GUSTO-I and CHOP: rows in proportion to those of the site reproduce the
-# extremes of a sample of its size; with many more, the tails grow beyond them.
-ROWS_PER_ROW = 1.5
+# extremes of a sample of its size.  With fewer, tails are too short and slopes too
+# steep; with many more it is the other way round.
+ROWS_PER_ROW = 1.65
 _VARIES = 1e-9
 
 
@@ -58,8 +58,13 @@ class PseudoRows:
     exact: bool
 
 
+def planned_rows(targets: Targets) -> int:
+    """Number of pseudo-rows of a cluster, but for rounding within its cells."""
+    return int(np.clip(ROWS_PER_ROW * targets.n_rows, MIN_ROWS, MAX_ROWS))
+
+
 def generate(
-    model: Model, targets: Targets, seed: int, *, mirrored: bool = False
+    model: Model, targets: Targets, starts: Starts, block: int = 0
 ) -> PseudoRows:
     """
     Smooth pseudo-data for one cluster.
@@ -70,11 +75,10 @@ def generate(
         The question.
     targets : Targets
         Released moments.
-    seed : int
-        Seed of the quasi-random start.
-    mirrored : bool
-        Start from the mirror image: what chance adds to odd moments of the start
-        cancels between a draw and its mirror image.
+    starts : Starts
+        Quasi-random normal scores for all clusters.
+    block : int
+        Which of its blocks to start from.
 
     Returns
     -------
@@ -94,13 +98,16 @@ def generate(
     moving = [k for k, sd in enumerate(sds) if sd > _VARIES]
     if not moving:
         return _rows_of_cells(model, cells, means, targets, exact=cells.determined)
-    count = int(np.clip(ROWS_PER_ROW * targets.n_rows, MIN_ROWS, MAX_ROWS))
-    index, weights = _divide(cells, count)
+    index, weights = _divide(cells, planned_rows(targets))
     problem = _Problem(
-        model, targets.moments, cells, [continuous[k] for k in moving],
-        means[moving], sds[moving],
+        model,
+        targets.moments,
+        cells,
+        [continuous[k] for k in moving],
+        means[moving],
+        sds[moving],
     )
-    start = problem.start(index, seed, mirrored=mirrored)
+    start = problem.start(index, starts, block)
     functions, goal = problem.functions(index, weights)
     moved = transport(start, functions, goal, problem.box())
     values = np.zeros((len(index), len(model.atoms)))
@@ -157,13 +164,12 @@ class _Problem:
         self.model, self.cells, self.moving = model, cells, moving
         self.means, self.sds = means, sds
         factors = model.factors
-        fixed = [
-            i for i, f in enumerate(factors) if not f and i not in set(moving)
-        ]
+        fixed = [i for i, f in enumerate(factors) if not f and i not in set(moving)]
         kept = [m for m in moments if not any(m[i] for i in fixed)]
         self.exponents = np.array([[m[i] for i in moving] for m in kept])
-        parts = [tuple(e if f else 0 for e, f in zip(m, factors, strict=True))
-                 for m in kept]
+        parts = [
+            tuple(e if f else 0 for e, f in zip(m, factors, strict=True)) for m in kept
+        ]
         self.parts = list(dict.fromkeys(parts))
         at = {part: i for i, part in enumerate(self.parts)}
         self.group = np.array([at[part] for part in parts])
@@ -202,14 +208,15 @@ class _Problem:
         self, index: IntArray, weights: FloatArray
     ) -> tuple[HermiteMoments, FloatArray]:
         """Functions that can be moved, and their targets."""
-        masks = self._indicators()[:, index]
-        free = self.exponents.any(axis=1) & (masks[self.group] @ weights > 1e-12)
+        masks = self._indicators()
+        mass = np.bincount(index, weights, masks.shape[1])
+        free = self.exponents.any(axis=1) & (masks[self.group] @ mass > 1e-12)
         functions = HermiteMoments(
-            self.exponents[free], masks[self.group[free]], weights
+            self.exponents[free], masks[self.group[free]], index, weights
         )
         return functions, self.hermite[free]
 
-    def start(self, index: IntArray, seed: int, *, mirrored: bool) -> FloatArray:
+    def start(self, index: IntArray, starts: Starts, block: int) -> FloatArray:
         """Quasi-random Gaussian with matched covariance and additive cell means."""
         d, rows = len(self.moving), len(index)
         second = self._second()
@@ -225,11 +232,7 @@ class _Problem:
         explained = slopes.T @ inner @ slopes
         values, vectors = np.linalg.eigh(second - explained)
         root = vectors * np.sqrt(np.maximum(values, 1e-6))
-        sobol = qmc.Sobol(d, scramble=True, rng=np.random.default_rng(seed))
-        uniform = sobol.random_base2(int(np.ceil(np.log2(max(2, rows)))))[:rows]
-        order = np.random.default_rng(seed + 1).permutation(rows)
-        normal = ndtri(np.clip(uniform[order], 1e-6, 1 - 1e-6))
-        normal = -normal if mirrored else normal
+        normal = starts.scores(rows, d, block)
         start: FloatArray = (design @ slopes)[index] + normal @ root.T
         return start
 

@@ -1,7 +1,6 @@
 """The result of a run: plain values of ``result.json``, written whole."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ class Result:
         scratch = target.with_name(f".{NAME}.part")
         text = json.dumps(self.values, indent=1, ensure_ascii=False, allow_nan=False)
         scratch.write_text(text + "\n", encoding="utf-8")
-        os.replace(scratch, target)
+        scratch.replace(target)
         return target
 
     @classmethod

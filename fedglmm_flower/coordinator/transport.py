@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
 from scipy.special import expit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MAX_ITERATIONS = 200
-TOLERANCE = 1e-11
+TOLERANCE = 1e-10
 _LONGEST_STEP = 1.0
 LAYER = 0.3
 
@@ -96,56 +95,87 @@ class HermiteMoments:
     """
     Normalised Hermite products times indicators, as functions of the rows.
 
+    Inside one cell of the factors every function is a multiple of one of a few
+    polynomials, so polynomials are computed once, and sums are taken cell by cell.
+
     Parameters
     ----------
     exponents : array of shape (m, d)
         Degrees in the continuous atoms; each row has at least one.
-    masks : array of shape (m, rows)
-        Indicator part of each function on the rows, whose cells are fixed.
+    masks : array of shape (m, cells)
+        Indicator part of each function on the cells.
+    index : array of shape (rows,)
+        Cell of each row, in ascending order; rows do not change their cell.
     weights : array of shape (rows,)
         Masses, sum to one.
     """
 
     def __init__(
-        self, exponents: IntArray, masks: FloatArray, weights: FloatArray
+        self,
+        exponents: IntArray,
+        masks: FloatArray,
+        index: IntArray,
+        weights: FloatArray,
     ) -> None:
         self.exponents = exponents
         self.weights = weights
-        share = np.maximum(masks @ weights, 1e-12)
+        self.degrees, which = np.unique(exponents, axis=0, return_inverse=True)
+        self.which = which.ravel()
+        cells, self.starts, self.cell = np.unique(
+            index, return_index=True, return_inverse=True
+        )
+        masks = masks[:, cells]
+        share = np.maximum(masks @ np.add.reduceat(weights, self.starts), 1e-12)
         # A moment inside a rare cell is judged by the spread it has there.
-        self.scale = 1.0 / np.sqrt(share)
+        self.scale: FloatArray = 1.0 / np.sqrt(share)
         self.masks = masks * self.scale[:, None]
 
     def values(self, points: FloatArray) -> FloatArray:
         """Means of all functions, shape (m,)."""
-        tables = [hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
-                  for k in range(points.shape[1])]
-        out = self.masks.copy()
-        for k, table in enumerate(tables):
-            out *= table[self.exponents[:, k]]
-        means: FloatArray = out @ self.weights
+        product = np.tile(self.weights, (len(self.degrees), 1))
+        for k, table in enumerate(self._tables(points)):
+            product *= table[self.degrees[:, k]]
+        in_cells = np.add.reduceat(product, self.starts, axis=1)
+        means: FloatArray = (self.masks * in_cells[self.which]).sum(axis=1)
         return means
 
-    def gradients(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means, shape (m,), and gradients, shape (m, d, rows)."""
-        d = points.shape[1]
-        tables = [hermite(points[:, k], int(self.exponents[:, k].max(initial=0)))
-                  for k in range(d)]
-        factors = [table[self.exponents[:, k]] for k, table in enumerate(tables)]
-        m, rows = self.masks.shape
-        gradients = np.empty((m, d, rows))
-        for k in range(d):
-            e = self.exponents[:, k]
-            slope = np.sqrt(e)[:, None] * tables[k][np.maximum(e - 1, 0)]
-            slope *= self.masks
+    def slopes(self, points: FloatArray) -> FloatArray:
+        """Gradients of the polynomials, shape (polynomials, d, rows)."""
+        tables = self._tables(points)
+        factors = [table[self.degrees[:, k]] for k, table in enumerate(tables)]
+        out = np.empty((len(self.degrees), len(tables), len(points)))
+        for k, table in enumerate(tables):
+            e = self.degrees[:, k]
+            out[:, k] = np.sqrt(e)[:, None] * table[np.maximum(e - 1, 0)]
             for other, factor in enumerate(factors):
                 if other != k:
-                    slope *= factor
-            gradients[:, k] = slope
-        value = self.masks.copy()
-        for factor in factors:
-            value *= factor
-        return value @ self.weights, gradients
+                    out[:, k] *= factor
+        return out
+
+    def gram(self, slopes: FloatArray) -> FloatArray:
+        """Mass-weighted products of the functions' gradients, shape (m, m)."""
+        weighted = slopes * np.sqrt(self.weights)
+        out = np.zeros((len(self.masks), len(self.masks)))
+        ends = [*self.starts[1:], len(self.weights)]
+        for cell, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
+            rows = weighted[:, :, start:end].reshape(len(weighted), -1)
+            inner = rows @ rows.T
+            active = np.flatnonzero(self.masks[:, cell])
+            size, which = self.masks[active, cell], self.which[active]
+            scaled = inner[np.ix_(which, which)] * size * size[:, None]
+            out[np.ix_(active, active)] += scaled
+        return out
+
+    def combine(self, alpha: FloatArray, slopes: FloatArray) -> FloatArray:
+        """Gradient of ``sum_j alpha_j f_j`` at every row, shape (rows, d)."""
+        parts = np.zeros((len(self.degrees), self.masks.shape[1]))
+        np.add.at(parts, self.which, self.masks * alpha[:, None])
+        total: FloatArray = np.einsum("er,ekr->rk", parts[:, self.cell], slopes)
+        return total
+
+    def _tables(self, points: FloatArray) -> list[FloatArray]:
+        most = self.degrees.max(axis=0, initial=0)
+        return [hermite(x, int(e)) for x, e in zip(points.T, most, strict=True)]
 
 
 def hermite(x: FloatArray, degree: int) -> FloatArray:
@@ -198,29 +228,26 @@ def transport(
        deviation
     4. accept when the residual falls, and relax the damping; else increase it
     """
-    goal = targets * functions.scale
-    root = np.sqrt(functions.weights)
+    goal: FloatArray = targets * functions.scale
     free = box.open(start)
     points, damping = box.close(free), 1e-3
-    means, gradients = functions.gradients(points)
-    residual = means - goal
+    residual = functions.values(points) - goal
     size = float(residual @ residual)
     steps = stalls = 0
     while steps < max_iterations and np.abs(residual).max(initial=0.0) > tolerance:
         steps += 1
-        gradients *= box.slope(free).T * root
-        flat = gradients.reshape(len(gradients), -1)
-        gram = dsyrk(1.0, flat.T, trans=True)
-        gram += np.triu(gram, 1).T
+        slopes = functions.slopes(points) * box.slope(free).T
+        gram = functions.gram(slopes)
         moved = False
         while damping < 1e8:
             alpha = _solve(gram, damping, residual)
-            delta = -((alpha @ flat).reshape(points.shape[::-1]) / root).T
+            delta = -functions.combine(alpha, slopes)
             length = float(np.sqrt((delta**2).sum(1)).max(initial=0.0))
             if length > _LONGEST_STEP:
                 delta *= _LONGEST_STEP / length
             tried = free + delta
-            new = functions.values(box.close(tried)) - goal
+            closed = box.close(tried)
+            new = functions.values(closed) - goal
             new_size = float(new @ new)
             if np.isfinite(new_size) and new_size < size:
                 moved = True
@@ -229,12 +256,9 @@ def transport(
         if not moved:
             break
         stalls = stalls + 1 if new_size > 0.98 * size else 0
-        free, points = tried, box.close(tried)
         damping = damping / 10 if new_size < 0.3 * size else damping / 2
         damping = max(damping, 1e-15)
-        means, gradients = functions.gradients(points)
-        residual = means - goal
-        size = float(residual @ residual)
+        free, points, residual, size = tried, closed, new, new_size
         if stalls >= 15:
             break
     return Transported(points, float(np.abs(residual).max(initial=0.0)), steps)
@@ -245,10 +269,11 @@ def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray
     ridge = np.diag(damping * diagonal)
     try:
         factor = cho_factor(gram + ridge, lower=True, check_finite=False)
-        solution: FloatArray = cho_solve(factor, residual, check_finite=False)
+        solution = cho_solve(factor, residual, check_finite=False)
     except LinAlgError:
-        solution = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)[0]
-    return solution
+        least, *_ = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)
+        return np.asarray(least, dtype=np.float64)
+    return np.asarray(solution, dtype=np.float64)
 
 
 def hermite_transform(
@@ -274,7 +299,7 @@ def hermite_transform(
     array of shape (m, m)
     """
     same = np.equal.outer(np.asarray(groups), np.asarray(groups))
-    out = same.astype(np.float64)
+    out: FloatArray = same.astype(np.float64)
     for k in range(exponents.shape[1]):
         e = exponents[:, k]
         table = _hermite_of_raw(int(e.max(initial=0)), means[k], sds[k])

@@ -3,7 +3,6 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from fedglmm_flower.envelope import (
     write_identity,
     write_public,
 )
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import AbsentSiteError, UsageError
 from fedglmm_flower.flower.client import make_client_app
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
+from fedglmm_flower.flower.publish import checked_target, publish
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
@@ -142,12 +142,13 @@ def simulate(
         pooled=partial(_pooled, table, method) if compare_pooled else None,
         tick=tell,
     )
-    with ExitStack() as stack:
-        if out is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        else:
-            folder = _folder(out)
-        return _round(table, chosen, options, folder, tell)
+    target = None if out is None else checked_target(Path(out))
+    # Elsewhere first: a run that fails leaves the results of an earlier one alone.
+    with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
+        result = _round(table, chosen, options, Path(scratch), tell)
+        if target is not None:
+            publish(Path(scratch), target)
+    return result
 
 
 def _round(
@@ -156,8 +157,16 @@ def _round(
     study = table.study
     coordinator = new_identity("coordinator")
     sites = {site: new_identity(site) for site in study.sites}
-    desks = [
-        SiteDesk(
+    present = set(table.labels)
+
+    def open_desk(context: Context, _study: bytes) -> SiteDesk:
+        site = study.sites[int(str(context.node_config["partition-id"]))]
+        if site not in present:
+            raise AbsentSiteError(
+                f"site {site!r}: has no row in the table; the study expects it; it "
+                "counts as a site that does not answer"
+            )
+        return SiteDesk(
             site=site,
             source=table.source(site),
             policy=policy,
@@ -165,11 +174,6 @@ def _round(
             approved=(study.digest,),
             inbox=folder / "sites" / file_name(site),
         )
-        for site in study.sites
-    ]
-
-    def open_desk(context: Context, _study: bytes) -> SiteDesk:
-        return desks[int(str(context.node_config["partition-id"]))]
 
     publics = {site: identity.public for site, identity in sites.items()}
     desk = CoordinatorDesk(
@@ -186,9 +190,8 @@ def _round(
         if stage != "gather":  # all nodes of one process are there at once
             tell(stage, done, total)
 
-    nodes = [
-        {"partition-id": i, "num-partitions": len(desks)} for i in range(len(desks))
-    ]
+    count = len(study.sites)
+    nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
     strategy = OneRoundGlmm(study, desk.run_id, desk, RunFolder(folder), tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
@@ -216,26 +219,6 @@ def _keep_keys(
 ) -> None:
     """What opens the sealed releases again; the sites' own keys are forgotten."""
     keys = folder / "keys"
-    (keys / "coordinator.key").unlink(missing_ok=True)
     write_identity(coordinator, keys / "coordinator.key")
     for site, public in publics.items():
-        path = keys / "sites" / f"{file_name(site)}.pub"
-        path.unlink(missing_ok=True)
-        write_public(public, path)
-
-
-def _folder(out: Path | str) -> Path:
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(
-            f"{folder}: is a file; a folder for the results is required; choose "
-            "another name"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: cannot be made ({error.strerror}); a writable folder is "
-            "required; choose another place"
-        ) from None
-    return folder
+        write_public(public, keys / "sites" / f"{file_name(site)}.pub")

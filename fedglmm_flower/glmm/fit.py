@@ -5,6 +5,7 @@ import pandas as pd
 from fedglmm_flower.glmm.fitted import FittedModel
 from fedglmm_flower.glmm.on_table import fit_table
 from fedglmm_flower.glmm.propose import Question, propose_columns
+from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.formula import parse_formula
 from fedglmm_flower.study.model import build_model
@@ -64,6 +65,11 @@ def fit(
     """
     parsed = parse_formula(formula)
     chosen = resolve_link(family, link)
+    names = list(data.columns)
+    trials, offset, weights = (
+        None if text is None else column_or_expression(str(text), names)
+        for text in (trials, offset, weights)
+    )
     question = Question(parsed, family, chosen, trials, offset, weights, {})
     columns, scales = propose_columns(question, data)
     model = build_model(

@@ -48,9 +48,12 @@ def fit_rows(
     if family == "gaussian":
         fitted = fit_products(cross_products(usable_rows(rows)), method)
         return replace(fitted, source=rows)
-    problem, coordinates = build_problem(rows, family, link, method)
-    found, free = problem.solve()
-    fitted = _report(problem, coordinates, found, free, method or "laplace")
+    try:
+        problem, coordinates = build_problem(rows, family, link, method)
+        found, free = problem.solve()
+        fitted = _report(problem, coordinates, found, free, method or "laplace")
+    except np.linalg.LinAlgError as error:
+        raise FitError(Verdict.UNIDENTIFIABLE.value) from error
     return replace(fitted, source=rows)
 
 
@@ -59,6 +62,18 @@ def usable_rows(rows: ModelRows) -> ModelRows:
     kept = select_rows(rows, rows.weights > 0)
     if not len(kept.response):
         raise FitError("no row has a positive weight; nothing can be fitted")
+    parts = {
+        "columns": kept.basis,
+        "response": kept.response,
+        "weights": kept.weights,
+        "trials": kept.trials,
+        "offset": kept.offset,
+    }
+    for name, values in parts.items():
+        if not np.isfinite(values).all():
+            raise FitError(
+                f"{name}: a row holds a value that is not finite; correct or remove it"
+            )
     return well_conditioned(kept)
 
 

@@ -29,6 +29,13 @@ def fit_products(products: CrossProducts, method: str | None = None) -> FittedMo
         If the model is not determined by these data.
     """
     method = method or "reml"
+    try:
+        return _fit(products, method)
+    except np.linalg.LinAlgError as error:
+        raise FitError(Verdict.UNIDENTIFIABLE.value) from error
+
+
+def _fit(products: CrossProducts, method: str) -> FittedModel:
     problem = LinearProblem(products, method)
     structure, objective = problem.structure, problem.objective
     if structure is None or objective is None:
@@ -87,8 +94,6 @@ def _least_squares(problem: LinearProblem, method: str) -> Estimate:
     L = np.asarray(np.linalg.cholesky(rest[:p, :p]), dtype=np.float64)
     half = np.linalg.solve(L, rest[:p, p])
     rss = float(rest[p, p] - half @ half)
-    if not rss > 0:
-        raise FitError("the response is fitted without error: no residual variation")
     nu = problem.weight - p if method == "reml" else problem.weight
     deviance = nu * (1.0 + np.log(2 * np.pi * rss / nu))
     if method == "reml":

@@ -10,6 +10,8 @@ from fedglmm_flower.glmm.profiled import Profiled
 from fedglmm_flower.glmm.rows import BoolArray, CrossProducts, FloatArray
 from fedglmm_flower.glmm.structure import Structure, build_structure
 
+_ROUNDING = 1e-14  # residual sum of squares, relative, that is only rounding
+
 
 class LinearProblem:
     """
@@ -55,6 +57,7 @@ class LinearProblem:
         response, self.shift = _response(products, self.coordinates)
         fixed = np.pad(self.coordinates.columns.T, ((0, 0), (0, 1)))
         self.columns = np.concatenate([fixed, response[None]])
+        _check_residual(self.columns @ total @ self.columns.T)
         self.structure: Structure | None = None
         self.objective: Profiled | None = None
         if not products.random:
@@ -71,6 +74,19 @@ class LinearProblem:
             chain,
             structure.covariance,
             reml=method == "reml",
+        )
+
+
+def _check_residual(products: FloatArray) -> None:
+    """Refuse a response that the columns fit to the last digit."""
+    p = len(products) - 1
+    size = float(products[p, p])
+    fit = np.linalg.solve(products[:p, :p], products[:p, p])
+    rest = size - float(products[:p, p] @ fit)
+    if rest <= _ROUNDING * size:
+        raise FitError(
+            "the response is constant or fitted without error; a residual variance "
+            "cannot be estimated; check the response column"
         )
 
 

@@ -1,14 +1,17 @@
 """Fit a question to a table that may be seen as a whole."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.coordinates import build_coordinates
 from fedglmm_flower.glmm.design import Labels, rows_of_table
-from fedglmm_flower.glmm.evaluate import atom_rows
+from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.fitted import FittedModel
-from fedglmm_flower.glmm.generalized import fit_rows
+from fedglmm_flower.glmm.generalized import fit_rows, usable_rows
 from fedglmm_flower.glmm.table import as_text, missing_text, typed_table
 from fedglmm_flower.study.model import Model
 
@@ -71,3 +74,25 @@ def fit_table(
         link=model.link,
         method=method,
     )
+
+
+def require_determined(model: Model, rows: AtomRows) -> None:
+    """
+    Refuse fixed effects that depend on each other in every row of a table.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    rows : AtomRows
+        Complete rows.
+
+    Raises
+    ------
+    FitError
+        If they do; it names the column.
+    """
+    fixed = replace(model, random=())
+    usable = usable_rows(rows_of_table(fixed, rows, {}, n_rows=len(rows.response)))
+    basis = np.sqrt(usable.weights)[:, None] * usable.basis
+    build_coordinates(usable.names, usable.coefficients, basis.T @ basis)

@@ -59,7 +59,7 @@ def _tried(objective: Objective, x: FloatArray) -> tuple[float, FloatArray]:
 def _scale(B: FloatArray) -> FloatArray:
     """Square roots of the diagonal, kept away from zero."""
     diagonal = np.abs(np.diag(B))
-    floor = 1e-14 * float(diagonal.max()) + 1e-100
+    floor = 1e-14 * float(diagonal.max(initial=0.0)) + 1e-100
     return np.asarray(np.sqrt(np.maximum(diagonal, floor)), dtype=np.float64)
 
 
@@ -154,7 +154,12 @@ def bfgs(
     value, g = _tried(objective, x)
     fresh = True
     for _ in range(_ITERATIONS):
-        step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
+        try:
+            step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            # Flat to the last digit, as under separation: the verdict will say so.
+            B = definite(B)
+            break
         slope = float(g @ step)
         if slope < NEAR**2:
             break

@@ -95,7 +95,7 @@ class Problem:
         family, plain = self.family, self.plain
         gamma: FloatArray = np.zeros(self.p)
         direction, *_ = np.linalg.lstsq(plain, np.ones(len(plain)))
-        if np.abs(plain @ direction - 1.0).max() < 1e-8:
+        if self.p and np.abs(plain @ direction - 1.0).max() < 1e-8:
             gamma = np.asarray(family.start(self.offset) * direction, dtype=np.float64)
         eta = plain @ gamma + self.offset
         psi = family.start_psi(eta) if family.dispersed else 0.0
@@ -173,6 +173,8 @@ class Problem:
 
     def separated(self, found: Maximum) -> bool:
         """Whether some coefficient is nearly unknown, against an ordinary fit."""
+        if self.p == 0:
+            return False
         eta = self.X @ found.point[: self.p] + self.offset
         psi = float(found.point[-1]) if self.family.dispersed else 0.0
         W = np.maximum(self.family.terms(eta, psi)[2], 0.0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fedglmm_flower.errors import DataError, StudyError
@@ -102,8 +103,9 @@ def propose_columns(
         at = f"{where}: column {name!r}"
         series = frame[name]
         if name in question.levels:
-            level_codes(series, list(question.levels[name]), at)
-            columns.append(Column(name, "categorical", tuple(question.levels[name])))
+            declared = Column(name, "categorical", tuple(question.levels[name]))
+            level_codes(series, declared.levels, at)
+            columns.append(declared)
             continue
         must = name in numeric and not (
             is_column(response)
@@ -127,7 +129,7 @@ def _column(
         finite = numbers[~np.isnan(numbers)]
         if np.isinf(finite).any():
             raise DataError(
-                f"{at}: {int(np.isinf(finite).sum())} infinite numbers; finite numbers "
+                f"{at}: {_cells(np.isinf(numbers))} an infinite number; finite numbers "
                 "are required; correct the cells or leave them empty"
             )
         if len(finite) == 0:
@@ -142,9 +144,8 @@ def _column(
     levels = sorted(present.unique().tolist())
     mixed = bool(wrong.any()) and bool((~wrong & ~np.isnan(numbers)).any())
     if numeric or (mixed and len(levels) > _FACTOR_LEVELS and not factor):
-        first = int(np.argmax(wrong)) + 1
         raise DataError(
-            f"{at}: {int(wrong.sum())} cells (the first in row {first}) hold text; a "
+            f"{at}: {_cells(wrong)} text; a "
             "numeric column is required here; correct the cells (a missing value is an "
             "empty cell), or declare the column's levels"
         )
@@ -160,6 +161,13 @@ def _column(
             "formula"
         )
     return Column(name, "categorical", tuple(levels))
+
+
+def _cells(flags: npt.NDArray[np.bool_]) -> str:
+    count, first = int(flags.sum()), int(np.argmax(flags)) + 1
+    if count == 1:
+        return f"the cell in row {first} holds"
+    return f"{count} cells (the first in row {first}) hold"
 
 
 def _continuous(name: str, numbers: FloatArray, at: str) -> Column:

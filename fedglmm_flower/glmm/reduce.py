@@ -30,7 +30,10 @@ def cross_products(rows: ModelRows) -> CrossProducts:
     y = rows.response - rows.offset
     total = max(float(w.sum()), 1e-300)
     center = float(w @ y) / total
-    scale = float(np.sqrt(w @ (y - center) ** 2 / total)) or 1.0
+    scale = float(np.sqrt(w @ (y - center) ** 2 / total))
+    if scale <= 1e-14 * abs(center):  # what rounding leaves of a constant response
+        y, scale = np.full_like(y, center), 1.0
+    scale = scale or 1.0
     columns = [*basis, (y - center) / scale]
     if rows.random:
         groups = distinct_groups(rows.random)

@@ -41,14 +41,26 @@ def release(
     DataError, DisclosureError
         See :func:`summarise` and :func:`clear`.
     """
+    check_expected(study, site)
+    moments = summarise(study, source, site=site)
+    cleared = clear(study.model, moments, policy)
+    return (mechanism or NoNoise()).release(cleared)
+
+
+def check_expected(study: Study, site: str) -> None:
+    """
+    Refuse a study that asks other sites than this one.
+
+    Raises
+    ------
+    StudyMismatchError
+        If the site is none of the study's.
+    """
     if site not in study.sites:
         raise StudyMismatchError(
             f"study {study.name!r}: does not expect the site {site!r}; the site must "
             "be one of the study's sites; correct the name in site.toml"
         )
-    moments = summarise(study, source, site=site)
-    cleared = clear(study.model, moments, policy)
-    return (mechanism or NoNoise()).release(cleared)
 
 
 def check_approved(study: Study, approved: tuple[str, ...]) -> None:

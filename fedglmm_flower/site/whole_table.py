@@ -10,7 +10,7 @@ import pandas as pd
 from fedglmm_flower.errors import DataError, StudyError, UsageError
 from fedglmm_flower.glmm.evaluate import atom_rows
 from fedglmm_flower.glmm.fitted import FittedModel
-from fedglmm_flower.glmm.on_table import fit_table
+from fedglmm_flower.glmm.on_table import fit_table, require_determined
 from fedglmm_flower.glmm.propose import Question, propose_columns
 from fedglmm_flower.glmm.table import (
     as_text,
@@ -19,6 +19,7 @@ from fedglmm_flower.glmm.table import (
     typed_table,
 )
 from fedglmm_flower.site.source import CsvSource, FrameSource
+from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
 from fedglmm_flower.study.formula import Formula, parse_formula
@@ -132,6 +133,10 @@ def study_of_table(
     UsageError, StudyError, DataError
         If question and table do not fit together; every site would say the same.
     """
+    trials, offset, weights = (
+        None if text is None else column_or_expression(text, table.frame.columns)
+        for text in (trials, offset, weights)
+    )
     if study is not None:
         given = [formula, family, link, trials, offset, weights, release_set, order]
         if any(value is not None for value in given) or levels:
@@ -177,6 +182,7 @@ def study_of_table(
             f"{table.name}: no row is complete at any site; complete rows are "
             f"required; check the columns {', '.join(model.used_columns)}"
         )
+    require_determined(model, rows)
     return TableStudy(asked, frame, labels[named.to_numpy()], column)
 
 

@@ -8,7 +8,7 @@ import ast
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,6 +95,28 @@ def parse_expression(text: str) -> Expression:
     _check(tree, text)
     columns = tuple(dict.fromkeys(_names(tree)))
     return Expression(text=_spell(tree), columns=columns)
+
+
+def column_or_expression(text: str, columns: Iterable[object]) -> str:
+    """
+    A text that may name a column as it stands in a header, as an expression.
+
+    Parameters
+    ----------
+    text : str
+        A column's name, or an expression of columns.
+    columns : iterable
+        Names of a table's columns; they win over an expression that reads alike.
+
+    Examples
+    --------
+    >>> column_or_expression("n of trials", ["n of trials"])
+    '`n of trials`'
+    >>> column_or_expression("log(size)", ["size"])
+    'log(size)'
+    """
+    is_name = "`" not in text and any(text == str(name) for name in columns)
+    return f"`{text}`" if is_name and not _is_plain(text) else text
 
 
 def as_powers(expression: Expression) -> Powers:
@@ -246,10 +268,16 @@ def _names(tree: ast.expr) -> Iterator[str]:
             yield from _names(operand)
 
 
+def _is_plain(name: str) -> bool:
+    """Whether Python would read a column's name back as it is written."""
+    same = unicodedata.normalize("NFKC", name) == name
+    return name.isidentifier() and same and not keyword.iskeyword(name)
+
+
 def _spell(tree: ast.expr) -> str:
     class Quote(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
-            plain = _is_python_name(node.id)
+            plain = _is_plain(node.id)
             return node if plain else ast.Name(f"`{node.id}`", ctx=ast.Load())
 
         def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -260,12 +288,6 @@ def _spell(tree: ast.expr) -> str:
             return ast.Call(node.func, args, [])
 
     return ast.unparse(Quote().visit(_copy(tree)))
-
-
-def _is_python_name(name: str) -> bool:
-    """Whether Python would read the name as it is written."""
-    same = unicodedata.normalize("NFKC", name) == name
-    return same and name.isidentifier() and not keyword.iskeyword(name)
 
 
 def _copy(tree: ast.expr) -> ast.expr:

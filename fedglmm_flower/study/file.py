@@ -243,8 +243,6 @@ def _column(name: str, table: ColumnTable) -> Column:
     if low is not None and high is not None and low < high:
         # Bounds usually stand at about two standard deviations of the middle.
         center, scale = (low + high) / 2, (high - low) / 4
-    if table.kind == "binary":
-        low, high, center, scale = 0.0, 1.0, 0.0, 1.0
     return Column(
         name=name,
         kind=table.kind,

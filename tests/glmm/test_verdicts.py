@@ -1,5 +1,6 @@
 """Awkward data get a verdict or an error in words, never a silent wrong number."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -201,3 +202,53 @@ def test_to_dict_is_plain_json():
     assert again["dispersion"] > 0
     assert again["residual_sd"] is None
     assert again["converged"] is True
+
+
+@pytest.mark.parametrize(("family", "link"), ALL)
+@pytest.mark.parametrize("structure", ["none", "intercept", "nested"])
+def test_no_fixed_effects(family, link, structure):
+    """A model may consist of an offset and random effects alone."""
+    rows = model(family, link, structure, seed=1)
+    bare = replace(rows, names=(), coefficients=np.zeros((0, 3)))
+
+    fit = fit_rows(bare, family=family, link=link)
+
+    assert fit.converged
+    assert fit.to_dict()["fixed"] == []
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "nbinom2"])
+def test_no_event_at_all(family):
+    """Without any event the intercept runs away, and the verdict says so."""
+    link = "logit" if family == "binomial" else "log"
+    rows = model(family, link, "intercept", seed=2)
+
+    fit = fit_rows(replace(rows, response=0.0 * rows.response), family=family)
+
+    assert Verdict.SEPARATION in fit.verdicts
+    assert not fit.converged
+
+
+def test_constant_gaussian_response_is_refused():
+    """A response without variation leaves no residual variance to estimate."""
+    rows = model("gaussian", "identity", "intercept", seed=3)
+    with pytest.raises(FitError, match="constant or fitted without error"):
+        fit_rows(replace(rows, response=rows.offset + 5.0), family="gaussian")
+
+
+@pytest.mark.parametrize("part", ["basis", "response", "offset", "trials"])
+def test_values_that_are_not_finite_are_refused(part):
+    """An infinity in any part of the rows is named."""
+    rows = model("poisson", "log", "intercept", seed=4)
+    values = getattr(rows, part).copy()
+    values[3] = np.inf
+    with pytest.raises(FitError, match="not finite"):
+        fit_rows(replace(rows, **{part: values}), family="poisson")
+
+
+def test_a_saturated_model_is_unidentifiable():
+    """More effects than rows leave nothing for the dispersion: never a bare crash."""
+    rows = model("gamma", "log", "nested-slope", seed=34, sites=5, each=3)
+
+    with contextlib.suppress(FitError):
+        assert fit_rows(rows, family="gamma").verdicts

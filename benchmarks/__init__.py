@@ -1,0 +1,1 @@
+"""One claim a script, against a named peer, in one run."""

@@ -1,0 +1,86 @@
+"""``fedglmm site``: what an officer sees before anything leaves."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedglmm_flower.errors import DisclosureError
+from fedglmm_flower.site import read_site_config
+from fedglmm_flower.site.answer import check_expected
+from fedglmm_flower.site.gate import clear, inspect
+from fedglmm_flower.site.moments import summarise
+from fedglmm_flower.site.words import describe
+from fedglmm_flower.study import read_study
+
+app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Preview what a site would send."""
+
+
+@app.command("preview")
+def preview(
+    config: Annotated[Path, typer.Argument(help="site.toml")],
+    study: Annotated[Path, typer.Option(help="study.toml")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """
+    Show exactly what would leave, and what every rule says; sends nothing.
+
+    The output holds the site's sums: it is for the site alone.
+    """
+    asked = read_study(study)
+    here = read_site_config(config)
+    check_expected(asked, here.site)
+    moments = summarise(asked, here.source, site=here.site)
+    refused: DisclosureError | None = None
+    order: int | None = None
+    lines: list[tuple[str, float]] = []
+    try:
+        cleared = clear(asked.model, moments, here.policy)
+    except DisclosureError as error:
+        refused = error
+        findings = inspect(asked.model, moments, moments.statistics, here.policy)
+    else:
+        order, findings = cleared.order, cleared.findings
+        lines = [
+            (describe(asked.model, s), float(v))
+            for s, v in zip(cleared.statistics, cleared.values, strict=True)
+        ]
+    approved = asked.digest in here.approved
+    if as_json:
+        plain: dict[str, Any] = {
+            "site": here.site,
+            "study": asked.digest,
+            "approved": approved,
+            "order": order,
+            "n_rows": moments.n_rows,
+            "n_missing": moments.n_missing,
+            "rules": [vars(finding) for finding in findings],
+            "statistics": [{"what": what, "value": v} for what, v in lines],
+        }
+        typer.echo(json.dumps(plain, ensure_ascii=False))
+    else:
+        would = "nothing to" if refused else "to"
+        typer.echo(f"site {here.site}: would send {would} study {asked.digest[:16]}...")
+        typer.echo(
+            f"  approved here: {'yes' if approved else 'no, so nothing is sent'}"
+        )
+        missing = moments.n_missing
+        typer.echo(f"  rows {moments.n_rows}, dropped for missing values {missing}")
+        if order is None:
+            typer.echo(f"  no order passes; rules at order {moments.order}\n")
+        else:
+            typer.echo(f"  moments to order {order} of {asked.order} asked\n")
+        for finding in findings:
+            typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}")
+        if lines:
+            typer.echo(f"\n  {len(lines)} numbers:")
+        for what, value in lines:
+            typer.echo(f"  {value:>24.10g}  {what}")
+    if refused is not None:
+        raise refused

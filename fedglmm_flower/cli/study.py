@@ -1,0 +1,116 @@
+"""``fedglmm study``: draft, check and show a study."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedglmm_flower.cli.simulate import parse_levels
+from fedglmm_flower.errors import UsageError
+from fedglmm_flower.site import Policy
+from fedglmm_flower.site.whole_table import read_table, study_of_table
+from fedglmm_flower.study import Study, read_study, write_study
+from fedglmm_flower.study.release import MAX_ORDER
+
+app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
+
+
+@app.command("init")
+def init(
+    data: Annotated[Path, typer.Argument(help="A CSV file that may be seen.")],
+    formula: Annotated[str, typer.Option(help="lme4 syntax.")],
+    family: Annotated[str, typer.Option(help="gaussian, binomial or poisson.")],
+    out: Annotated[Path, typer.Option(help="Where to write study.toml.")] = Path(
+        "study.toml"
+    ),
+    link: Annotated[str | None, typer.Option()] = None,
+    site_column: Annotated[str | None, typer.Option()] = None,
+    trials: Annotated[str | None, typer.Option()] = None,
+    offset: Annotated[str | None, typer.Option()] = None,
+    weights: Annotated[str | None, typer.Option()] = None,
+    levels: Annotated[list[str] | None, typer.Option(help="COL=a,b,c")] = None,
+    order: Annotated[int | None, typer.Option(min=1, max=MAX_ORDER)] = None,
+    method: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """
+    Draft study.toml from a table.
+
+    Bounds, centres and scales come from the table: replace them by published ones
+    before the study is agreed upon.
+    """
+    if out.exists():
+        raise UsageError(
+            f"{out}: exists; a new name is required; a study is never overwritten"
+        )
+    if not out.absolute().parent.is_dir():
+        raise UsageError(
+            f"{out}: its folder does not exist; a folder that exists is required; make "
+            "it first"
+        )
+    drafted = study_of_table(
+        read_table(data),
+        formula,
+        family,
+        link=link,
+        site_column=site_column,
+        trials=trials,
+        offset=offset,
+        weights=weights,
+        levels=parse_levels(levels or []),
+        study=None,
+        order=order,
+        release_set=None,
+        method=method,
+    ).study
+    write_study(drafted, out)
+    typer.echo(f"{out}: {drafted.digest}")
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="study.toml")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Check a study, and count what each order sends and the rows it needs."""
+    study = read_study(path)
+    rows = _counts(study)
+    if as_json:
+        typer.echo(json.dumps({"digest": study.digest, "orders": rows}))
+        return
+    typer.echo(f"digest {study.digest}")
+    typer.echo("order  statistics  rows needed at a site (default policy)")
+    for row in rows:
+        typer.echo(f"{row['order']:5d}  {row['statistics']:10d}  {row['rows']:6d}")
+
+
+@app.command("show")
+def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
+    """Show what is asked, in words."""
+    study = read_study(path)
+    typer.echo(f"study    {study.name}")
+    typer.echo(f"digest   {study.digest}")
+    typer.echo(f"formula  {study.formula}")
+    typer.echo(f"family   {study.family} ({study.link}), {study.method}")
+    typer.echo(f"sites    {len(study.sites)}: {', '.join(study.sites)}")
+    typer.echo(f"release  {study.release_set}, moments to order {study.order}")
+    typer.echo("columns")
+    for column in study.columns:
+        if column.kind == "categorical":
+            detail = " < ".join(column.levels)
+        elif column.kind == "binary":
+            detail = "0 or 1"
+        else:
+            detail = f"bounds {column.low} to {column.high}"
+        unit = f" [{column.unit}]" if column.unit else ""
+        typer.echo(f"  {column.name}{unit}: {column.kind}, {detail}")
+
+
+def _counts(study: Study) -> list[dict[str, int]]:
+    policy, rows = Policy(), []
+    orders = [2] if study.family == "gaussian" else range(1, study.order + 1)
+    for order in orders:
+        count = len(study.statistics(order))
+        needed = max(policy.min_rows, -int(-policy.rows_per_statistic * count // 1))
+        rows.append({"order": order, "statistics": count, "rows": needed})
+    return rows

@@ -1,0 +1,73 @@
+"""The folder of a simulation: replaced as a whole, and only by a finished run."""
+
+import os
+import shutil
+from pathlib import Path
+
+from fedglmm_flower.coordinator.result import NAME as RESULT
+from fedglmm_flower.errors import UsageError
+
+KEY = Path("keys", "coordinator.key")
+STALE = ("sealed/*.sealed", "sites/*/estimates.json", "keys/sites/*.pub")
+
+
+def checked_target(folder: Path) -> Path:
+    """
+    A folder that results can be put into; nothing is made or changed yet.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that was asked for; need not exist.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made or written, or holds a key that is not a simulation's.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"{folder}: is a file; a folder for the results is required; choose "
+            "another name"
+        )
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise UsageError(
+            f"{folder}: cannot be made or written; a writable folder is required; "
+            "choose another place"
+        )
+    if (folder / KEY).exists() and not (folder / "run.json").exists():
+        raise UsageError(
+            f"{folder / KEY}: exists and is not a simulation's; a simulation would "
+            "replace it by a key of its own; choose another folder"
+        )
+    return folder
+
+
+def publish(made: Path, folder: Path) -> None:
+    """
+    Move the files of a finished run to their folder, the result last.
+
+    An earlier run's result goes first, so that it never stands beside releases that
+    are not its own.
+
+    Parameters
+    ----------
+    made : Path
+        Where the run has written.
+    folder : Path
+        Where its files shall be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    for pattern in STALE:
+        for old in folder.glob(pattern):
+            old.unlink()
+    files = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
+    for name in sorted(files, key=lambda name: (name == Path(RESULT), name)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        part = (folder / name).with_name(f".{name.name}.part")
+        shutil.copy2(made / name, part)
+        part.replace(folder / name)

@@ -1,0 +1,210 @@
+"""A result as plain text: warnings first, then the tables in lme4's order."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 88
+
+
+def summary_text(result: Mapping[str, Any]) -> str:
+    """
+    Summary of ``result.json``.
+
+    Parameters
+    ----------
+    result : mapping
+        Its content.
+
+    Returns
+    -------
+    str
+        Lines of at most 88 characters, but for long names.
+    """
+    study = result["study"]
+    head = [
+        _title(result),
+        f" Family: {result['family']} ( {result['link']} )",
+        f"Formula: {study['formula']}",
+        f"  Sites: {_sites(result)}",
+        f"   Sent: {_sent(result)}",
+        f"    Fit: {_accuracy(result)}",
+    ]
+    lines = [line for text in head for line in _wrapped(text)]
+    if not result["converged"]:
+        lines.append("WARNING: the fit has not converged; do not use the estimates")
+    for warning in result["diagnostics"]["warnings"]:
+        lines += _wrapped(f"Warning: {warning}")
+    lines += ["", *_criteria(result), ""]
+    if result["random"]:
+        lines += ["Random effects:", *_random(result), ""]
+    if result["dispersion"] is not None:
+        lines += [f"Dispersion: {result['dispersion']:.6g}", ""]
+    lines += ["Fixed effects:", *_fixed(result)]
+    if result["pooled"] is not None:
+        lines += ["", "Pooled fit of the same rows:", *_pooled(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most the width; long names stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=" " * 9,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _title(result: Mapping[str, Any]) -> str:
+    method = result["method"]
+    kind = (
+        "Linear mixed model"
+        if result["family"] == "gaussian"
+        else ("Generalized linear mixed model")
+    )
+    if not result["random"]:
+        kind = kind.replace(" mixed", "")
+    named = {
+        "reml": "REML",
+        "ml": "maximum likelihood",
+        "laplace": "maximum likelihood (Laplace approximation)",
+    }
+    by = named.get(method)
+    if by is None:
+        nodes = method.partition(":")[2]
+        by = f"maximum likelihood (adaptive Gauss-Hermite quadrature, {nodes} nodes)"
+    return f"{kind} fit by {by}, one-round federation"
+
+
+def _sites(result: Mapping[str, Any]) -> str:
+    entries = result["sites"]
+    used = [s for s in entries if s["status"] == "used"]
+    counts = sorted(s["n_rows"] for s in used if s["n_rows"] is not None)
+    text = f"{len(used)} of {len(entries)} used"
+    if counts:
+        middle = counts[len(counts) // 2]
+        text += (
+            f", {sum(counts)} rows ({counts[0]} to {counts[-1]} a site, "
+            f"median {middle})"
+        )
+    for status in ("refused", "missing"):
+        names = [s["site"] for s in entries if s["status"] == status]
+        if names:
+            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+            text += f"; {len(names)} {status}: {shown}"
+    return text
+
+
+def _sent(result: Mapping[str, Any]) -> str:
+    used = [s for s in result["sites"] if s["status"] == "used"]
+    if not used:
+        return "nothing"
+    counts = sorted({s["statistics"] for s in used})
+    sizes = [s["bytes_sent"] for s in used]
+    orders = sorted({s["order"] for s in used})
+    return (
+        f"once, {_span(counts)} statistics (order {_span(orders)}) and "
+        f"{_span(sizes)} bytes a site"
+    )
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _accuracy(result: Mapping[str, Any]) -> str:
+    if result["exactness"] == "exact":
+        return "exact: the estimates are those of the pooled rows"
+    residual = result["diagnostics"]["moment_residual"]
+    errors = [
+        row["approx_error"] / row["se"]
+        for row in result["fixed"]
+        if row["approx_error"] is not None and row["se"]
+    ]
+    text = f"approximate: pseudo-data miss no moment by more than {residual:.1g} sd"
+    if errors:
+        text += f"; estimates within about {max(errors):.2g} standard errors of pooled"
+    return text
+
+
+def _criteria(result: Mapping[str, Any]) -> list[str]:
+    names = ("AIC", "BIC", "logLik")
+    values = (result["aic"], result["bic"], result["loglik"])
+    return _table([names, tuple(f"{v:.2f}" for v in values)], left=0)
+
+
+def _random(result: Mapping[str, Any]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("Group", "Name", "Std.Dev.", "Corr")]
+    for row in result["random"]:
+        if row["term2"] is None:
+            sd = f"{row['sd']:.6g}"
+            rows.append((row["group"], row["term1"], sd, ""))
+        else:
+            corr = "--" if row["corr"] is None else f"{row['corr']:.3f}"
+            rows.append((row["group"], f"{row['term1']}, {row['term2']}", "", corr))
+    if result["residual_sd"] is not None:
+        rows.append(("Residual", "", f"{result['residual_sd']:.6g}", ""))
+    return _table(rows, left=2)
+
+
+def _fixed(result: Mapping[str, Any]) -> list[str]:
+    heads = ("", "Estimate", "Std. Error", "z value", "Pr(>|z|)", "approx. error")
+    exact = result["exactness"] == "exact"
+    rows = [
+        (
+            row["name"],
+            _number(row["estimate"]),
+            _number(row["se"]),
+            "" if row["z"] is None else f"{row['z']:.3f}",
+            _p_value(row["p"]),
+            "none" if exact else _error(row["approx_error"]),
+        )
+        for row in result["fixed"]
+    ]
+    return _table([heads, *rows], left=1)
+
+
+def _pooled(result: Mapping[str, Any]) -> list[str]:
+    rows: list[tuple[str, ...]] = [("", "Estimate", "Std. Error", "shift", "in SE")]
+    pooled = result["pooled"]
+    for ours, theirs in zip(result["fixed"], pooled["fixed"], strict=True):
+        shift = ours["estimate"] - theirs["estimate"]
+        in_se = f"{shift / theirs['se']:+.2g}" if theirs["se"] else ""
+        cells = (_number(theirs["estimate"]), _number(theirs["se"]), f"{shift:+.2g}")
+        rows.append((theirs["name"], *cells, in_se))
+    for ours, theirs in zip(result["random"], pooled["random"], strict=True):
+        if theirs["term2"] is None:
+            name = f"sd {theirs['group']} {theirs['term1']}"
+            shift = ours["sd"] - theirs["sd"]
+            rows.append((name, _number(theirs["sd"]), "", f"{shift:+.2g}", ""))
+    return _table(rows, left=1)
+
+
+def _number(value: float | None) -> str:
+    return "NA" if value is None else f"{value:.6g}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<2e-16" if value < 2e-16 else f"{value:.3g}"
+
+
+def _error(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2g}"
+
+
+def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Columns of equal width; the first ``left`` ones flush left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        " "
+        + "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,52 @@
+"""What a statistic is, in words that an officer can check."""
+
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.release import Statistic
+
+_MEASURES = {
+    "rows": "",
+    "trials": ", each row counted as often as its trials",
+    "exposure": ", each row weighted by its exposure exp(offset)",
+}
+
+
+def describe(model: Model, statistic: Statistic) -> str:
+    """
+    One statistic in words.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    statistic : Statistic
+        One of its sums.
+    """
+    weighted = " (times the prior weight)" if model.weights is not None else ""
+    response = model.response.name
+    if model.family == "gaussian":
+        response = f"z({response})"
+    function = _function(model, statistic.monomial)
+    if statistic.role == "constant":
+        return f"sum of the response-only part of the log-likelihood{weighted}"
+    if statistic.role == "yy":
+        return f"sum of {response}^2{weighted}"
+    if statistic.role == "y_offset":
+        return f"sum of {response} * offset{weighted}"
+    if statistic.role == "y":
+        product = response if function == "1" else f"{response} * {function}"
+        return f"sum of {product}{weighted}"
+    return f"sum of {function}{_MEASURES[statistic.measure]}{weighted}"
+
+
+def _function(model: Model, monomial: Monomial) -> str:
+    """A moment function; z(x) is (x - center) / scale of the study."""
+    parts = []
+    for atom, e in zip(model.atoms, monomial, strict=True):
+        if not e:
+            continue
+        if atom.is_factor:
+            parts.append(f"[{atom.name} = {atom.levels[e]}]")
+        else:
+            parts.append(f"z({atom.name})" + (f"^{e}" if e > 1 else ""))
+    return " * ".join(parts) or "1"

@@ -1,0 +1,127 @@
+"""Fits from releases where these are lossless: those of the pooled rows."""
+
+import numpy as np
+import pytest
+
+from fedglmm_flower.coordinator.pooling import fit_pseudo, fit_sums, pseudo_site
+from fedglmm_flower.coordinator.starts import Starts
+from tests.coordinator.questions import (
+    pooled_fit,
+    study_of,
+    table_of,
+    targets_for,
+)
+
+GROUPS = {"site": "site"}
+STARTS = Starts.for_rows(1, 256)
+
+
+def assert_same(found, pooled, rtol):
+    """Estimates, standard errors, sd, logLik, AIC, BIC and random effects agree."""
+    ours, theirs = found.to_dict(), pooled.to_dict()
+    assert ours["converged"]
+    np.testing.assert_allclose(
+        found.estimates, pooled.estimates, rtol=rtol, atol=rtol * pooled.se.min()
+    )
+    np.testing.assert_allclose(found.se, pooled.se, rtol=rtol)
+    for key in ("loglik", "aic", "bic"):
+        assert ours[key] == pytest.approx(theirs[key], rel=rtol)
+    for a, b in zip(ours["random"], theirs["random"], strict=True):
+        assert a["sd"] == pytest.approx(b["sd"], rel=100 * rtol, abs=1e-6)
+    if theirs["residual_sd"] is not None:
+        assert ours["residual_sd"] == pytest.approx(theirs["residual_sd"], rel=rtol)
+    for a, b in zip(ours["ranef"], theirs["ranef"], strict=True):
+        assert (a["level"], a["term"]) == (b["level"], b["term"])
+        assert a["estimate"] == pytest.approx(b["estimate"], abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ a + b + f + h + (1 | site)", {}),
+        ("y ~ a * f + I(b**2) + (1 | site)", {}),
+        ("y ~ a + f + (1 | site)", {"weights": "w"}),
+        ("y ~ a + f + offset(0.3 * b) + (1 | site)", {}),
+        ("y ~ 0 + f + a + (1 | site)", {}),
+        ("y ~ 1 + (1 | site)", {}),
+    ],
+)
+def test_gaussian_sums_are_the_pooled_fit(formula, options, method, rng):
+    """ML and REML from sums agree with the rows to rounding."""
+    study = study_of(formula, "gaussian", order=2, method=method, **options)
+    frame = table_of("gaussian", rng)
+
+    found = fit_sums(study.model, targets_for(study, frame), method, GROUPS)
+
+    assert_same(found, pooled_fit(study, frame), 1e-8)
+    pooled = pooled_fit(study, frame)
+    np.testing.assert_allclose(found.estimates, pooled.estimates, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("binomial", {}),
+        ("binomial", {"weights": "w"}),
+        ("binomial", {"trials": "m"}),
+        ("binomial", {"trials": "m", "weights": "w"}),
+        ("poisson", {}),
+        ("poisson", {"weights": "w"}),
+        ("poisson", {"offset": "log(t)"}),
+        ("poisson", {"offset": "log(t)", "weights": "w"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["laplace", "aghq:9"])
+def test_factor_sums_are_the_pooled_fit(family, options, method, rng):
+    """With factors alone, pseudo-data are the table, logLik and AIC included."""
+    study = study_of("y ~ f * h + g + (1 | site)", family, order=3, **options)
+    frame = table_of(family, rng, trials="trials" in options)
+    targets = targets_for(study, frame)
+    draws = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
+
+    found = fit_pseudo(study.model, targets, draws, method, GROUPS)
+
+    assert all(one.rows.exact for (one,) in draws.values())
+    assert_same(found, pooled_fit(study, frame, method), 1e-7)
+    pooled = pooled_fit(study, frame, method)
+    np.testing.assert_allclose(found.estimates, pooled.estimates, atol=1e-8)
+    assert found.loglik == pytest.approx(pooled.loglik, abs=1e-7)
+
+
+def test_draws_share_the_mass_of_their_site(rng):
+    """Repeating a draw changes nothing: several draws are one site still."""
+    study = study_of("y ~ a + f + (1 | site)", "binomial", order=3)
+    targets = targets_for(study, table_of("binomial", rng))
+    once = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
+    thrice = {s: many * 3 for s, many in once.items()}
+
+    single = fit_pseudo(study.model, targets, once, "laplace", GROUPS)
+    triple = fit_pseudo(study.model, targets, thrice, "laplace", GROUPS)
+
+    np.testing.assert_allclose(single.estimates, triple.estimates, atol=1e-7)
+    np.testing.assert_allclose(single.se, triple.se, rtol=1e-6)
+    assert single.loglik == pytest.approx(triple.loglik, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_continuous_columns_come_close(family, rng):
+    """At K=4 the coefficients are within a twentieth of a standard error."""
+    study = study_of("y ~ a + b + h + (1 | site)", family, order=4)
+    frame = table_of(family, rng, n=300)
+    targets = targets_for(study, frame)
+    draws = {
+        s: [
+            pseudo_site(study.model, t, Starts.for_rows(seed, 256), 0)
+            for seed in (1, 2)
+        ]
+        for s, t in targets.items()
+    }
+
+    found = fit_pseudo(study.model, targets, draws, "laplace", GROUPS)
+
+    pooled = pooled_fit(study, frame)
+    shift = np.abs(found.estimates - pooled.estimates) / pooled.se
+    assert shift.max() < 0.05
+    np.testing.assert_allclose(found.se, pooled.se, rtol=0.01)
+    assert found.loglik == pytest.approx(pooled.loglik, abs=0.2)

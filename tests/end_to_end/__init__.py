@@ -1,0 +1,1 @@
+"""Whole federations against pooled fits."""
