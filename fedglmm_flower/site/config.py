@@ -12,7 +12,8 @@ from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.source import CsvSource, TableSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
-Share = Annotated[float, Field(gt=0, le=1)]
+# Strict: neither the text "5" nor a truth value is a threshold.
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -36,10 +37,12 @@ class KeysTable(_Strict):
 class DisclosureTable(_Strict):
     """``[disclosure]``."""
 
-    enabled: bool = True
-    min_rows: Annotated[int, Field(ge=1)] = Policy.min_rows
-    rows_per_statistic: Annotated[float, Field(gt=0)] = Policy.rows_per_statistic
-    min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR)] = Policy.min_cell
+    enabled: Annotated[bool, Field(strict=True)] = True
+    min_rows: Annotated[int, Field(ge=1, strict=True)] = Policy.min_rows
+    rows_per_statistic: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, strict=True)
+    ] = Policy.rows_per_statistic
+    min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR, strict=True)] = Policy.min_cell
     dominance_one: Share = Policy.dominance_one
     dominance_two: Share = Policy.dominance_two
 

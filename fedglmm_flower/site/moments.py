@@ -119,7 +119,8 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         if n == 0:
             continue
         n_rows += n
-        values += sums(model, statistics, rows)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            values += sums(model, statistics, rows)
         batch_cells = _cells(model, rows)
         cells = batch_cells if cells is None else merge_cells(cells, batch_cells)
         kept = {name: c[rows.kept] for name, c in table.columns.items()}
@@ -170,8 +171,7 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
     w = rows.weights
     y = _shifted_response(model, rows)
     measures = {"rows": w, "trials": w * rows.trials}
-    with np.errstate(over="ignore"):
-        measures["exposure"] = w * np.exp(rows.offset)
+    measures["exposure"] = w * np.exp(rows.offset)
     functions = list({s.monomial: None for s in statistics})
     at = {monomial: i for i, monomial in enumerate(functions)}
     matrix = evaluate_monomials(rows.values, functions, model.factors)

@@ -1,0 +1,138 @@
+"""``site.toml``: read strictly, because it is what protects the rows."""
+
+import pytest
+
+from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site import CsvSource, Policy, read_policy, read_site_config
+
+DIGEST = "0123456789abcdef" * 4
+PLAIN = {
+    "format": "1",
+    "site": '"north"',
+    "approved": f'["{DIGEST}"]',
+    "data.path": '"rows.csv"',
+    "keys.identity": '"site.key"',
+    "keys.coordinator": '"coordinator.pub"',
+}
+
+
+def write(tmp_path, **changes):
+    """A ``site.toml`` with some lines changed, added or left out."""
+    lines = PLAIN | {key.replace("__", "."): v for key, v in changes.items()}
+    path = tmp_path / "site.toml"
+    path.write_text("".join(f"{k} = {v}\n" for k, v in lines.items() if v is not None))
+    return path
+
+
+def test_paths_are_resolved_against_the_folder_of_the_file(tmp_path, monkeypatch):
+    """Wherever the node was started."""
+    path = write(tmp_path, inbox=None)
+    monkeypatch.chdir(tmp_path)
+    config = read_site_config(path.name)
+
+    assert config.site == "north"
+    assert config.source == CsvSource(tmp_path / "rows.csv")
+    assert config.identity_path == tmp_path / "site.key"
+    assert config.coordinator_path == tmp_path / "coordinator.pub"
+    assert config.inbox == tmp_path / "inbox"
+    assert config.approved == (DIGEST,)
+    assert config.policy == Policy()
+
+
+def test_absolute_paths_stay(tmp_path):
+    """Data need not lie beside the configuration."""
+    path = write(tmp_path, data__path=f'"{tmp_path}/other/rows.csv"', approved=None)
+    config = read_site_config(path)
+
+    assert config.source == CsvSource(tmp_path / "other" / "rows.csv")
+    assert config.approved == ()
+
+
+def test_thresholds_are_the_officers(tmp_path):
+    """Those that are left out keep their defaults."""
+    path = write(tmp_path, disclosure__min_cell="11", disclosure__dominance_one="0.4")
+
+    assert read_site_config(path).policy == Policy(min_cell=11, dominance_one=0.4)
+    assert read_policy(path) == Policy(min_cell=11, dominance_one=0.4)
+
+
+def test_a_policy_may_stand_alone(tmp_path):
+    """As a simulation reads it; an unknown threshold is still refused."""
+    path = tmp_path / "policy.toml"
+    path.write_text("[disclosure]\nmin_rows = 10\n")
+    assert read_policy(path) == Policy(min_rows=10)
+    path.write_text("[disclosure]\nmin_row = 10\n")
+    with pytest.raises(PolicyError, match=r"disclosure\.min_row"):
+        read_policy(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "2"),
+        ("format", None),
+        ("site", None),
+        ("site", '""'),
+        ("site", "1"),
+        ("surprise", "1"),
+        ("approved", f'"{DIGEST}"'),
+        ("approved", '["abc"]'),
+        ("approved", f'["{DIGEST.upper()}"]'),
+        ("approved", f'["{DIGEST}\\n"]'),
+        ("data__path", None),
+        ("data__path", "1"),
+        ("data__kind", '"sql"'),
+        ("keys__identity", None),
+        ("keys__passphrase", '"secret"'),
+        ("disclosure__enabled", '"no"'),
+        ("disclosure__enabled", "0"),
+        ("disclosure__min_cell", "2"),
+        ("disclosure__min_cell", "0"),
+        ("disclosure__min_cell", "-5"),
+        ("disclosure__min_cell", '"5"'),
+        ("disclosure__min_cell", "5.5"),
+        ("disclosure__min_cell", "nan"),
+        ("disclosure__min_rows", "0"),
+        ("disclosure__min_rows", "true"),
+        ("disclosure__rows_per_statistic", "0"),
+        ("disclosure__rows_per_statistic", "nan"),
+        ("disclosure__rows_per_statistic", "inf"),
+        ("disclosure__rows_per_statistic", '"3"'),
+        ("disclosure__dominance_one", "0"),
+        ("disclosure__dominance_one", "1.01"),
+        ("disclosure__dominance_two", "nan"),
+        ("disclosure__min_cels", "5"),
+    ],
+)
+def test_whatever_is_not_understood_is_refused(tmp_path, key, value):
+    """A misspelt threshold must not silently be the default one."""
+    path = write(tmp_path, **{key: value})
+    with pytest.raises(PolicyError, match=r"site\.toml: .*; correct the file$"):
+        read_site_config(path)
+
+
+def test_a_refusal_does_not_repeat_what_the_file_holds(tmp_path):
+    """A passphrase in the wrong place is not written to a log."""
+    path = write(tmp_path, keys__passphrase='"hunter2"')
+    with pytest.raises(PolicyError) as caught:
+        read_site_config(path)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"x = ", b"\xff", b"site", b"[data", b"a = 1\na = 2"]
+)
+def test_a_file_that_is_no_toml_is_refused(tmp_path, content):
+    """By its name."""
+    path = tmp_path / "site.toml"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError, match="is no valid TOML"):
+        read_site_config(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    """By path, because the officer must find it."""
+    for path in (tmp_path, tmp_path / "none.toml"):
+        with pytest.raises(PolicyError, match="cannot be read"):
+            read_site_config(path)
