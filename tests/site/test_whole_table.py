@@ -12,7 +12,19 @@ from fedglmm_flower.study import write_study
 from tests.site.conftest import ask, patients
 
 NOTHING: dict[str, Any] = dict.fromkeys(
-    ["formula", "family", "link", "site_column", "trials", "offset", "weights", "study", "order", "release_set", "method"]
+    [
+        "formula",
+        "family",
+        "link",
+        "site_column",
+        "trials",
+        "offset",
+        "weights",
+        "study",
+        "order",
+        "release_set",
+        "method",
+    ]
 )
 
 
