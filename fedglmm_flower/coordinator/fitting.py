@@ -129,9 +129,11 @@ def _draw(
         first = pseudo_site(model, targets[name], starts, block)
         if first.rows.exact:
             return [first], [first]
+        # Fewer rows than moments are all but determined by them, and slow to find.
+        scarce = targets[name].n_rows < len(targets[name].moments)
         many = [
             pseudo_site(model, targets[name], starts, block + k)
-            for k in range(1, count)
+            for k in range(1, FEWEST_DRAWS if scarce else count)
         ]
         order = opened[name].released.order
         below = targets[name].lower(degrees, order - 1)
