@@ -80,7 +80,7 @@ class AuthorsOptimiser:
             if gain > 0:
                 unknowns, at = unknowns + step, tried
                 J = self.jacobian(unknowns, at)
-                mu, nu = mu * max(1 / 3, 1 - (2 * gain - 1) ** 3), 2.0
+                mu, nu = mu * max(1 / 3, 1 - float(2 * gain - 1) ** 3), 2.0
             else:
                 mu, nu = mu * nu, 2 * nu
             if np.abs(at).max() < 1e-8:
