@@ -32,3 +32,14 @@ def test_without_a_lower_order_the_error_is_unknown():
 
     assert found.order_shift is None
     assert found.error is None
+
+
+def test_fits_that_have_not_converged_say_nothing():
+    """A lower order, or a half, that stopped short is no yardstick."""
+    good, bad = fit(1.0), fit(5.0)
+    bad.converged = False
+
+    found = accuracy_of(good, bad, (fit(1.1), bad))
+
+    assert found.order_shift is None
+    np.testing.assert_array_equal(found.seed_spread, [0.0])

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from fedglmm_flower.coordinator.pooling import fit_pseudo, fit_sums, pseudo_site
+from fedglmm_flower.coordinator.pooling import (
+    fit_pseudo,
+    fit_sums,
+    pseudo_site,
+    require_determined,
+)
 from fedglmm_flower.coordinator.starts import Starts
+from fedglmm_flower.errors import FitError
 from tests.coordinator.questions import (
     pooled_fit,
     study_of,
@@ -125,3 +131,41 @@ def test_continuous_columns_come_close(family, rng):
     assert shift.max() < 0.05
     np.testing.assert_allclose(found.se, pooled.se, rtol=0.01)
     assert found.loglik == pytest.approx(pooled.loglik, abs=0.2)
+
+
+def test_dependent_columns_are_named_before_any_pseudo_data(rng):
+    """From the sums alone it is seen that a column repeats another one everywhere."""
+    frame = table_of("binomial", rng)
+    frame["b"] = 3.0 * frame["a"] - 1.0
+    study = study_of("y ~ a + b + (1 | site)", "binomial", order=2)
+
+    with pytest.raises(FitError, match="'b'"):
+        require_determined(study.model, targets_for(study, frame))
+
+
+def test_a_column_constant_everywhere_is_named(rng):
+    """What no site varies in cannot be told from the intercept."""
+    frame = table_of("poisson", rng).assign(b=2.5)
+    study = study_of("y ~ a + b + (1 | site)", "poisson", order=2)
+
+    with pytest.raises(FitError, match="'b'"):
+        require_determined(study.model, targets_for(study, frame))
+
+
+def test_what_one_site_lacks_is_no_dependence(rng):
+    """A column that is constant at some sites, and a level that some lack, are fine."""
+    frame = table_of("binomial", rng)
+    frame.loc[frame["site"] == "north", "b"] = 1.0
+    frame.loc[frame["site"] != "west", "f"] = "p"
+    study = study_of("y ~ a * h + b + f + (1 | site)", "binomial", order=2)
+
+    require_determined(study.model, targets_for(study, frame))
+
+
+def test_first_moments_cannot_tell_dependence(rng):
+    """At order 1 no products are released, and nothing is refused on a guess."""
+    frame = table_of("binomial", rng)
+    frame["b"] = 3.0 * frame["a"] - 1.0
+    study = study_of("y ~ a + b + (1 | site)", "binomial", order=1)
+
+    require_determined(study.model, targets_for(study, frame))

@@ -149,15 +149,18 @@ def test_a_site_where_nothing_varies_is_one_row(rng):
     assert missed(study.model, targets, rows) < 1e-9
 
 
-def test_a_far_constant_does_not_count_as_varying(rng):
+@pytest.mark.parametrize("constant", [12345.678, 98765.4321, 1234567.1])
+@pytest.mark.parametrize("site", SITES)
+def test_a_far_constant_does_not_count_as_varying(constant, site, rng):
     """Rounding in the square of a large constant is no variance."""
-    study = study_of("y ~ b + (1 | site)", "binomial", order=4)
-    frame = table_of("binomial", rng).assign(b=1234567.1)
-    targets = targets_at(study, frame, "north")
+    study = study_of("y ~ b + (1 | site)", "binomial", order=4, weights="w")
+    frame = table_of("binomial", rng).assign(b=constant)
+    targets = targets_at(study, frame, site)
 
     rows = generate(study.model, targets, STARTS)
 
-    np.testing.assert_allclose(rows.values[:, 0], 1234567.1, rtol=1e-9)
+    assert len(rows.weights) == 1
+    np.testing.assert_allclose(rows.values[:, 0], constant, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,16 @@ def test_no_row_passes_a_bound(low, high, rng):
     assert moved.points.max() <= high
 
 
+def test_a_narrow_box_is_not_left_either(rng):
+    """Where both bounds are soft at once, the lower one still holds."""
+    box = Box(np.array([-0.2]), np.array([0.2]))
+
+    closed = box.close(rng.normal(0, 3, (200, 1)))
+
+    assert closed.min() >= -0.2
+    assert closed.max() <= 0.2
+
+
 def test_slope_of_the_box_is_its_derivative(rng):
     """The soft bounds are differentiated as they are applied."""
     box = Box(np.array([-2.0, -np.inf, -2.0]), np.array([2.0, 0.5, np.inf]))
