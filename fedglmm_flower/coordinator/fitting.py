@@ -25,9 +25,9 @@ from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
 # Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
-MOST_DRAWS = 8
+MOST_DRAWS = 12
 FEWEST_DRAWS = 2
-MOST_ROWS = 1_200_000
+MOST_ROWS = 1_500_000
 Tick = Callable[[str, int, int], None]
 
 
