@@ -9,6 +9,9 @@ from fedglmm_flower.glmm import FittedModel
 
 FloatArray = npt.NDArray[np.float64]
 
+# Measured over simulated designs: without it one fit in ten is off by more than told.
+DOUBT = 2.0
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -24,11 +27,14 @@ class Accuracy:
         Half the difference between two halves of the draws.
     se : array of shape (p,)
         Standard errors of the fit.
+    loglik_shift : float or None
+        Log-likelihood at order K minus that at order K-1.
     """
 
     order_shift: FloatArray | None
     seed_spread: FloatArray
     se: FloatArray
+    loglik_shift: float | None = None
 
     @property
     def error(self) -> FloatArray | None:
@@ -37,15 +43,16 @@ class Accuracy:
 
         The step from K-1 to K is mostly the error at K-1, and that at K is smaller.
         A single coefficient may hardly move by luck, so that each one is given at
-        least the root mean square of all steps, in units of standard errors.  The
-        spread is the part that is left to chance.
+        least the root mean square of all steps, in units of standard errors.  A step
+        may be small by accident, so that it is doubled.  The spread is the part that
+        is left to chance.
         """
         if self.order_shift is None:
             return None
         steps = self.order_shift / np.where(self.se > 0, self.se, np.inf)
         common = np.sqrt(np.mean(steps**2)) * self.se
         systematic = np.maximum(np.abs(self.order_shift), common)
-        return np.asarray(np.hypot(systematic, self.seed_spread))
+        return np.asarray(np.hypot(DOUBT * systematic, self.seed_spread))
 
 
 def accuracy_of(
@@ -64,4 +71,5 @@ def accuracy_of(
     if fit.converged and halves is not None and all(h.converged for h in halves):
         spread = np.abs(halves[0].estimates - halves[1].estimates) / 2
     shift = None if lower is None else fit.estimates - lower.estimates
-    return Accuracy(shift, spread, np.nan_to_num(fit.se))
+    moved = None if lower is None else fit.loglik - lower.loglik
+    return Accuracy(shift, spread, np.nan_to_num(fit.se), moved)

@@ -151,16 +151,24 @@ def _warnings(
     if fitted.residual > 1e-3:
         found.append(
             f"the pseudo-data of at least one site miss a released moment by "
-            f"{fitted.residual:.2g} standard deviations; usual where a site has fewer "
-            "rows than numbers to match"
+            f"{fitted.residual:.2g} standard deviations: usual where a site has fewer "
+            "rows than numbers to match, or a column with heavy tails (take its "
+            "logarithm, or declare its bounds)"
         )
     error = None if fitted.accuracy is None else fitted.accuracy.error
     if error is None:
         found.append(
-            "at order 1 the accuracy of the approximation cannot be judged from the "
-            "release; use a higher order"
+            "the accuracy of the approximation cannot be judged from this release: "
+            "there is no fit of a lower order to compare with; do not interpret "
+            "estimates before it can"
         )
         return found
+    moved = None if fitted.accuracy is None else fitted.accuracy.loglik_shift
+    if moved is not None and abs(moved) > 1.0:
+        found.append(
+            f"logLik, AIC and BIC moved by about {abs(moved):.2g} from the order "
+            "below: do not compare models by smaller differences"
+        )
     se = [row["se"] for row in plain["fixed"]]
     large = [
         row["name"]

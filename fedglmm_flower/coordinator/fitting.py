@@ -20,7 +20,9 @@ from fedglmm_flower.coordinator.pooling import (
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
+from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
@@ -28,6 +30,8 @@ from fedglmm_flower.study.study import Study
 MOST_DRAWS = 12
 FEWEST_DRAWS = 2
 MOST_ROWS = 1_500_000
+# Largest residual at which a site's moments count as met.
+UNMATCHED = 1e-2
 Tick = Callable[[str, int, int], None]
 
 
@@ -81,22 +85,20 @@ def _fit_approximate(
     fitted = fit_pseudo(model, targets, draws, method, groups)
     accuracy = None
     if not exact:
-        fast = "laplace"
-        halves = []
+        quick = [_attempt(model, targets, lower, groups)]
         for k in range(2):
             tick("fit", 1 + k, fits)
             chosen = {s: many[k::2] or many for s, many in draws.items()}
-            halves.append(fit_pseudo(model, targets, chosen, fast, groups))
+            quick.append(_attempt(model, targets, chosen, groups))
         tick("fit", 3, fits)
-        below_fit = None
-        if len(lower) == len(draws):
-            below_fit = fit_pseudo(model, targets, lower, fast, groups)
-            # Like with like: the lower order is compared by the same estimator.
-            if method != fast:
-                main = fit_pseudo(model, targets, draws, fast, groups)
-                accuracy = accuracy_of(main, below_fit, (halves[0], halves[1]))
-        if accuracy is None:
-            accuracy = accuracy_of(fitted, below_fit, (halves[0], halves[1]))
+        # Like with like: what is compared is fitted by the same estimator.
+        main = fitted
+        if method != "laplace":
+            main = _attempt(model, targets, draws, groups) or fitted
+        below, first, second = quick
+        halves = (first, second) if first and second else None
+        informative = any(o.released.order > 1 for o in opened.values())
+        accuracy = accuracy_of(main, below if informative else None, halves)
     tick("fit", fits, fits)
     residual = max(one.residual for many in draws.values() for one in many)
     return Fitted(
@@ -107,6 +109,19 @@ def _fit_approximate(
         generated - started,
         time.perf_counter() - generated,
     )
+
+
+def _attempt(
+    model: Model,
+    targets: Mapping[str, Targets],
+    draws: Mapping[str, list[PseudoSite]],
+    groups: Mapping[str, str],
+) -> FittedModel | None:
+    """A fit for comparison; None where it fails, which is no fault of the main one."""
+    try:
+        return fit_pseudo(model, targets, draws, "laplace", groups)
+    except FitError:
+        return None
 
 
 def _draw(
@@ -126,20 +141,26 @@ def _draw(
     def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
         # The block follows from the study, not from who takes part.
         block = study.sites.index(name) * MOST_DRAWS
-        first = pseudo_site(model, targets[name], starts, block)
+        wanted, order = targets[name], opened[name].released.order
+        first = pseudo_site(model, wanted, starts, block)
         if first.rows.exact:
             return [first], [first]
         # Fewer rows than moments are all but determined by them, and slow to find.
-        scarce = targets[name].n_rows < len(targets[name].moments)
+        scarce = wanted.n_rows < len(wanted.moments)
+        while first.residual > UNMATCHED and not scarce and order > 2:
+            # Heavy tails: a lower order that is met tells more than a higher missed.
+            order -= 1
+            wanted = wanted.lower(degrees, order)
+            first = pseudo_site(model, wanted, starts, block)
         many = [
-            pseudo_site(model, targets[name], starts, block + k)
+            pseudo_site(model, wanted, starts, block + k)
             for k in range(1, FEWEST_DRAWS if scarce else count)
         ]
-        order = opened[name].released.order
-        below = targets[name].lower(degrees, order - 1)
+        if order == 1:
+            return [first, *many], [first]
+        below = wanted.lower(degrees, order - 1)
         few = [
-            pseudo_site(model, below, starts, block + k)
-            for k in range(FEWEST_DRAWS if order > 1 else 0)
+            pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
         ]
         return [first, *many], few
 
@@ -149,9 +170,7 @@ def _draw(
     tick("pseudo-data", 0, len(opened))
     with ThreadPoolExecutor(workers) as pool:
         for name, (many, few) in zip(opened, pool.map(site, opened), strict=True):
-            draws[name] = many
-            if few:
-                lower[name] = few
+            draws[name], lower[name] = many, few
             tick("pseudo-data", len(draws), len(opened))
     return draws, lower
 

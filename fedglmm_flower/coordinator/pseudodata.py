@@ -272,7 +272,7 @@ def _spread(
 
 def _divide(cells: FactorCells, count: int) -> tuple[IntArray, FloatArray]:
     """Rows of every cell, and their masses, which sum to one."""
-    # A rare cell of few rows cannot be smooth: on GUSTO-I this alone moved a coefficient.
+    # A rare cell of few rows is not smooth: on GUSTO-I this moved a coefficient.
     least = int(np.clip(count // (2 * len(cells.probabilities)), 1, LEAST_IN_CELL))
     rows = np.maximum(np.ceil(cells.probabilities * count).astype(np.int64), least)
     index = np.repeat(np.arange(len(rows)), rows)

@@ -147,13 +147,17 @@ def _report(
         found.information if found.definite else definite(found.information)
     )
     held = inverse(definite(problem.objective.information(found.point)))
+    covariance = _covariance(coordinates, problem.back, joint[:p, :p])
+    verdicts = _verdicts(problem, found, free)
+    if not np.isfinite(covariance).all() and Verdict.CONVERGED in verdicts:
+        verdicts = (Verdict.UNIDENTIFIABLE,)
     return FittedModel(
         family=family.name,
         link=family.link,
         method="ml" if structure is None else method,
         names=problem.rows.names,
         estimates=coordinates.estimates(problem.back @ found.point[:p]),
-        covariance=_covariance(coordinates, problem.back, joint[:p, :p]),
+        covariance=covariance,
         covariance_fixed_theta=_covariance(coordinates, problem.back, held),
         random=random,
         dispersion=float(np.exp(psi)) if family.dispersed else None,
@@ -161,7 +165,7 @@ def _report(
         loglik=found.value,
         df=len(found.point),
         n_rows=problem.rows.n_rows,
-        verdicts=_verdicts(problem, found, free),
+        verdicts=verdicts,
         icc=latent_share(family, float(theta @ theta), fixed, psi) if random else None,
         eta_range=(float(eta.min()), float(eta.max())),
         point=found.point,
@@ -216,9 +220,9 @@ def _verdicts(problem: Problem, found: Maximum, free: BoolArray) -> tuple[Verdic
 def _covariance(
     coordinates: Coordinates, back: FloatArray, covariance: FloatArray
 ) -> FloatArray:
-    """Covariance of the named coefficients from that in whitened coordinates."""
+    """Covariance of the named coefficients; NaN where the likelihood is flat."""
     try:
         root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-    except np.linalg.LinAlgError as error:
-        raise FitError(Verdict.UNIDENTIFIABLE.value) from error
+    except np.linalg.LinAlgError:
+        return np.full((len(back), len(back)), np.nan)
     return coordinates.covariance(back @ root)

@@ -98,6 +98,7 @@ def propose_columns(
     unknown = sorted(set(question.levels) - set(map(str, frame.columns)))
     if unknown:
         require_columns(frame.columns, unknown, where)
+    varying = {*factors, *_free_names(question), *response.columns}
     columns = []
     for name in names:
         at = f"{where}: column {name!r}"
@@ -112,15 +113,19 @@ def propose_columns(
             and name == response.columns[0]
             and question.family == "binomial"
         )
-        column = _column(series, name, at, factor=name in factors, numeric=must)
+        # Ten trials in every row are a design; a constant predictor is a mistake.
+        varies = name in varying
+        column = _column(
+            series, name, at, factor=name in factors, numeric=must, varies=varies
+        )
         if column.kind == "binary" and name in calculated:
-            column = _continuous(name, parse_numbers(series)[0], at)
+            column = _continuous(name, parse_numbers(series)[0], at, varies=varies)
         columns.append(column)
     return tuple(columns), _scales(question, columns, frame)
 
 
 def _column(
-    series: pd.Series, name: str, at: str, *, factor: bool, numeric: bool
+    series: pd.Series, name: str, at: str, *, factor: bool, numeric: bool, varies: bool
 ) -> Column:
     numbers, wrong = parse_numbers(series)
     text = as_text(series)
@@ -139,7 +144,7 @@ def _column(
             )
         if set(np.unique(finite)) <= {0.0, 1.0} and len(np.unique(finite)) == 2:
             return Column(name, "binary", low=0.0, high=1.0)
-        return _continuous(name, numbers, at)
+        return _continuous(name, numbers, at, varies=varies)
     present = text[~missing_text(text)]
     levels = sorted(present.unique().tolist())
     mixed = bool(wrong.any()) and bool((~wrong & ~np.isnan(numbers)).any())
@@ -170,9 +175,11 @@ def _cells(flags: npt.NDArray[np.bool_]) -> str:
     return f"{count} cells (the first in row {first}) hold"
 
 
-def _continuous(name: str, numbers: FloatArray, at: str) -> Column:
+def _continuous(name: str, numbers: FloatArray, at: str, *, varies: bool) -> Column:
     finite = numbers[~np.isnan(numbers)]
     low, high = float(finite.min()), float(finite.max())
+    if low == high and not varies:
+        return Column(name, "continuous", center=low)
     if low == high:
         raise DataError(
             f"{at}: is constant over all sites; a column must vary; remove it from the "

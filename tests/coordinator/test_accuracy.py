@@ -11,7 +11,9 @@ from fedglmm_flower.coordinator.accuracy import accuracy_of
 def fit(*estimates) -> Any:
     """As much of a fitted model as is looked at."""
     one = np.ones(len(estimates))
-    return SimpleNamespace(estimates=np.array(estimates), se=one, converged=True)
+    return SimpleNamespace(
+        estimates=np.array(estimates), se=one, converged=True, loglik=0.0
+    )
 
 
 def test_shift_and_spread_are_those_of_the_fits():
@@ -23,7 +25,7 @@ def test_shift_and_spread_are_those_of_the_fits():
     np.testing.assert_allclose(found.order_shift, [0.3, 0.0])
     np.testing.assert_allclose(found.seed_spread, [0.1, 0.4])
     common = 0.3 / np.sqrt(2)
-    np.testing.assert_allclose(found.error, np.hypot([0.3, common], [0.1, 0.4]))
+    np.testing.assert_allclose(found.error, np.hypot([0.6, 2 * common], [0.1, 0.4]))
 
 
 def test_without_a_lower_order_the_error_is_unknown():
