@@ -159,8 +159,8 @@ def _warnings(
     if error is None:
         found.append(
             "the accuracy of the approximation cannot be judged from this release: "
-            "there is no fit of a lower order to compare with; do not interpret "
-            "estimates before it can"
+            "some sites sent moments of order 1, or the fit of a lower order failed; "
+            "do not interpret the estimates without another check"
         )
         return found
     moved = None if fitted.accuracy is None else fitted.accuracy.loglik_shift

@@ -97,7 +97,11 @@ def _fit_approximate(
             main = _attempt(model, targets, draws, groups) or fitted
         below, first, second = quick
         halves = (first, second) if first and second else None
-        informative = any(o.released.order > 1 for o in opened.values())
+        # First moments cannot be judged: one such site leaves the whole unknown.
+        informative = all(
+            one.released.order > 1 or draws[site][0].rows.exact
+            for site, one in opened.items()
+        )
         accuracy = accuracy_of(main, below if informative else None, halves)
     tick("fit", fits, fits)
     residual = max(one.residual for many in draws.values() for one in many)
