@@ -63,18 +63,20 @@ def check_expected(study: Study, site: str) -> None:
         )
 
 
-def check_approved(study: Study, approved: tuple[str, ...]) -> None:
+def check_approved(study_digest: str, approved: tuple[str, ...]) -> None:
     """
     Refuse a study that this site has not approved.
+
+    Takes the digest alone, so that nobody's study is read before it is approved.
 
     Raises
     ------
     StudyMismatchError
-        If the study's digest is not among the approved ones.
+        If the digest is not among the approved ones.
     """
-    if study.digest not in approved:
+    if study_digest not in approved:
         raise StudyMismatchError(
-            f"study {study.name!r}: digest {study.digest[:16]}... is not approved "
-            "here; only approved studies are answered; read it and add the digest to "
-            "'approved' in site.toml"
+            f"study: digest {study_digest[:16]}... is not approved here; only approved "
+            "studies are answered; read it and add the digest to 'approved' in "
+            "site.toml"
         )

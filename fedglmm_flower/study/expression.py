@@ -217,6 +217,8 @@ def _check_node(node: ast.AST, text: str) -> None:
         case ast.Constant(value=int() | float() as number):
             if not abs(number) <= _MAX_NUMBER:
                 _refuse(text, "a number beyond 1e100")
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            _check_power(left, right, text)
         case ast.BinOp(op=op) if isinstance(op, _OPERATORS):
             pass
         case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
@@ -225,6 +227,31 @@ def _check_node(node: ast.AST, text: str) -> None:
             pass
         case _:
             _refuse(text, f"{type(node).__name__.lower()}")
+
+
+def _check_power(base: ast.expr, exponent: ast.expr, text: str) -> None:
+    """Refuse powers of constants: 9**9**9 is a short text without end."""
+    if any(True for _ in _names(exponent)):
+        return
+    if not any(True for _ in _names(base)):
+        _refuse(text, "a power of constants")
+    match exponent:
+        case ast.UnaryOp(operand=ast.Constant(value=number)):
+            parts = [number]
+        case ast.Constant(value=number):
+            parts = [number]
+        case ast.BinOp(
+            left=ast.Constant(value=number),
+            op=ast.Div(),
+            right=ast.Constant(value=divisor),
+        ):
+            parts = [number, divisor]
+        case _:
+            parts = []
+    if not parts or not all(
+        isinstance(part, int | float) and part <= _MAX_POWER for part in parts
+    ):
+        _refuse(text, f"an exponent that is no number of at most {_MAX_POWER}")
 
 
 def _check_call(name: str, plain: bool, text: str) -> None:  # noqa: FBT001 - private

@@ -92,9 +92,9 @@ def test_a_site_that_the_study_does_not_expect_stays_silent(table):
 
 def test_only_approved_digests_are_answered():
     """The whole digest counts, and none approved means none."""
-    check_approved(STUDY, ("0" * 64, STUDY.digest))
+    check_approved(STUDY.digest, ("0" * 64, STUDY.digest))
     for approved in ((), ("0" * 64,), (STUDY.digest[:16],), (STUDY.digest.upper(),)):
         with pytest.raises(StudyMismatchError, match="is not approved here"):
-            check_approved(STUDY, approved)
+            check_approved(STUDY.digest, approved)
     with pytest.raises(StudyMismatchError):
-        check_approved(replace(STUDY, order=2), (STUDY.digest,))
+        check_approved(replace(STUDY, order=2).digest, (STUDY.digest,))
