@@ -77,7 +77,10 @@ def preview(
         else:
             typer.echo(f"  moments to order {order} of {asked.order} asked\n")
         for finding in findings:
-            typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {finding.detail}")
+            seen = (
+                f"{finding.detail}: {finding.cell}" if finding.cell else finding.detail
+            )
+            typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {seen}")
         if lines:
             typer.echo(f"\n  {len(lines)} numbers:")
         for what, value in lines:

@@ -23,25 +23,49 @@ class CellCounts:
         Rows of each.
     events, others : arrays of shape (cells,) or None
         Events and non-events; None where the response is no count of events.
+    event_rows, other_rows : arrays of shape (cells,) or None
+        Rows with an event, and rows with a non-event.
     """
 
     codes: IntArray
     rows: FloatArray
-    events: FloatArray | None
-    others: FloatArray | None
+    events: FloatArray | None = None
+    others: FloatArray | None = None
+    event_rows: FloatArray | None = None
+    other_rows: FloatArray | None = None
+
+    @property
+    def responses(self) -> tuple[FloatArray | None, ...]:
+        """What is counted besides rows."""
+        return (self.events, self.others, self.event_rows, self.other_rows)
+
+    @property
+    def named(self) -> dict[str, FloatArray]:
+        """Counts of the response by their name for people."""
+        names = ("events", "non-events", "rows with events", "rows with non-events")
+        pairs = zip(names, self.responses, strict=True)
+        return {name: counts for name, counts in pairs if counts is not None}
 
     def table(self, factors: Sequence[int]) -> "CellCounts":
         """Marginal counts over some of the factors."""
-        return count_cells(
-            self.codes[:, list(factors)], self.rows, self.events, self.others
+        return count_cells(self.codes[:, list(factors)], self.rows, *self.responses)
+
+    def joined(self, other: "CellCounts") -> "CellCounts":
+        """Both lists of cells, one after the other."""
+
+        def join(x: FloatArray | None, y: FloatArray | None) -> FloatArray | None:
+            return None if x is None or y is None else np.concatenate([x, y])
+
+        pairs = zip(self.responses, other.responses, strict=True)
+        return CellCounts(
+            np.concatenate([self.codes, other.codes]),
+            np.concatenate([self.rows, other.rows]),
+            *(join(x, y) for x, y in pairs),
         )
 
 
 def count_cells(
-    codes: IntArray,
-    rows: FloatArray,
-    events: FloatArray | None,
-    others: FloatArray | None,
+    codes: IntArray, rows: FloatArray, *responses: FloatArray | None
 ) -> CellCounts:
     """
     Add up rows of equal codes.
@@ -64,7 +88,7 @@ def count_cells(
         return None if values is None else _add_up(index, values, size)
 
     counted = _add_up(index, rows, size)
-    return CellCounts(unique, counted, total(events), total(others))
+    return CellCounts(unique, counted, *map(total, responses))
 
 
 def _add_up(index: IntArray, values: FloatArray, size: int) -> FloatArray:
@@ -74,13 +98,5 @@ def _add_up(index: IntArray, values: FloatArray, size: int) -> FloatArray:
 
 def merge_cells(a: CellCounts, b: CellCounts) -> CellCounts:
     """Counts of two disjoint sets of rows."""
-
-    def join(x: FloatArray | None, y: FloatArray | None) -> FloatArray | None:
-        return None if x is None or y is None else np.concatenate([x, y])
-
-    return count_cells(
-        np.concatenate([a.codes, b.codes]),
-        np.concatenate([a.rows, b.rows]),
-        join(a.events, b.events),
-        join(a.others, b.others),
-    )
+    both = a.joined(b)
+    return count_cells(both.codes, both.rows, *both.responses)

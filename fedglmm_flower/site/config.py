@@ -13,7 +13,7 @@ from fedglmm_flower.site.source import CsvSource, TableSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
-Share = Annotated[float, Field(gt=0, le=1, strict=True)]
+Share = Annotated[float, Field(gt=0, le=0.9, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -38,13 +38,14 @@ class DisclosureTable(_Strict):
     """``[disclosure]``."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
-    min_rows: Annotated[int, Field(ge=1, strict=True)] = Policy.min_rows
+    min_rows: Annotated[int, Field(ge=5, strict=True)] = Policy.min_rows
     rows_per_statistic: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, strict=True)
+        float, Field(ge=1, allow_inf_nan=False, strict=True)
     ] = Policy.rows_per_statistic
     min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR, strict=True)] = Policy.min_cell
     dominance_one: Share = Policy.dominance_one
     dominance_two: Share = Policy.dominance_two
+    allow_expressions: Annotated[bool, Field(strict=True)] = False
 
 
 class PolicyFile(_Strict):

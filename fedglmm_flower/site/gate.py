@@ -2,38 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.errors import DisclosureError
+from fedglmm_flower.site.cell_rules import cell_rules, nesting_rules, value_rules
+from fedglmm_flower.site.expressions import free_expressions
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic, effective_order
 
 FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    What one rule saw; local, for the officer.
-
-    Parameters
-    ----------
-    rule : str
-        Name of the rule.
-    passed : bool
-        Whether the rule is kept.
-    detail : str
-        What was found and what is required.
-    """
-
-    rule: str
-    passed: bool
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +31,7 @@ class Cleared:
     statistics: tuple[Statistic, ...]
     values: FloatArray
     findings: tuple[Finding, ...]
+    n_missing: int | None
 
 
 def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
@@ -82,7 +65,10 @@ def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
         findings = inspect(model, moments, statistics, policy)
         if all(finding.passed for finding in findings):
             values = moments.values[chosen]
-            return Cleared(moments, order, statistics, values, findings)
+            missing: int | None = moments.n_missing
+            if policy.enabled and 0 < moments.n_missing < policy.min_cell:
+                missing = None
+            return Cleared(moments, order, statistics, values, findings, missing)
         worst = findings
     failed = "; ".join(f.detail for f in worst if not f.passed)
     raise DisclosureError(
@@ -115,70 +101,21 @@ def inspect(
             "required",
         ),
     ]
-    findings.extend(_cells(model, moments, statistics, policy))
+    findings.extend(_expressions(model, policy))
+    findings.extend(cell_rules(model, moments, statistics, policy))
+    findings.extend(nesting_rules(model, moments, policy))
+    findings.extend(value_rules(model, moments, statistics, policy))
     findings.extend(_dominance(moments, policy))
     return tuple(findings)
 
 
-def _cells(
-    model: Model,
-    moments: Moments,
-    statistics: tuple[Statistic, ...],
-    policy: Policy,
-) -> Iterator[Finding]:
-    """
-    Counts that the release determines, by inclusion and exclusion.
-
-    Sums of products of indicators, for every subset of factors that the release
-    crosses, give the whole table of counts over these factors; sums with the response
-    give its events and non-events.
-    """
-    factor_at = [i for i, is_factor in enumerate(model.factors) if is_factor]
-    names = [model.atoms[i].name for i in factor_at]
-    for subset in sorted(_crossed(model, statistics, "x"), key=lambda s: (len(s), s)):
-        table = moments.cells.table([factor_at.index(i) for i in subset])
-        label = " x ".join(names[factor_at.index(i)] for i in subset) or "all rows"
-        yield _smallest("cells", label, "rows", table.rows, policy)
-    if moments.cells.events is None or moments.cells.others is None:
-        return
-    for subset in sorted(_crossed(model, statistics, "y"), key=lambda s: (len(s), s)):
-        table = moments.cells.table([factor_at.index(i) for i in subset])
-        label = " x ".join(names[factor_at.index(i)] for i in subset) or "all rows"
-        for what, counts in (("events", table.events), ("others", table.others)):
-            if counts is not None:
-                yield _smallest("response-cells", label, what, counts, policy)
-
-
-def _crossed(
-    model: Model, statistics: tuple[Statistic, ...], role: str
-) -> set[tuple[int, ...]]:
-    """Sets of factors whose joint counts are determined, with all their subsets."""
-    found: set[tuple[int, ...]] = {()}
-    for s in statistics:
-        if s.role != role:
-            continue
-        continuous = any(
-            e for e, f in zip(s.monomial, model.factors, strict=True) if not f
-        )
-        if not continuous:
-            at = tuple(i for i, e in enumerate(s.monomial) if e)
-            for size in range(len(at) + 1):
-                found.update(combinations(at, size))
-    return found
-
-
-def _smallest(
-    rule: str, label: str, what: str, counts: FloatArray, policy: Policy
-) -> Finding:
-    positive = counts[counts > 0]
-    smallest = float(positive.min()) if len(positive) else None
-    passed = smallest is None or smallest >= policy.min_cell
-    seen = "no" if smallest is None else f"{smallest:g}"
-    return Finding(
-        rule,
-        passed,
-        f"smallest cell: {seen} {what} in a cell of {label}, at least "
-        f"{policy.min_cell} required (merge its levels)",
+def _expressions(model: Model, policy: Policy) -> Iterator[Finding]:
+    free = ", ".join(free_expressions(model))
+    yield Finding(
+        "expressions",
+        not free or policy.allow_expressions,
+        f"expressions: {free or 'none'} beyond columns, their logarithms and powers "
+        "(compute the column in the table, or set allow_expressions)",
     )
 
 
@@ -189,7 +126,7 @@ def _dominance(moments: Moments, policy: Policy) -> Iterator[Finding]:
         yield Finding(
             "dominance",
             one < policy.dominance_one and two < policy.dominance_two,
-            f"dominance: the largest record of {name} is {one:.0%} and the two largest "
-            f"{two:.0%} of its sum, below {policy.dominance_one:.0%} and "
-            f"{policy.dominance_two:.0%} required",
+            f"dominance: the largest record of {name} is {one:.1%} and the two largest "
+            f"{two:.1%} of its sum, below {policy.dominance_one:.1%} and "
+            f"{policy.dominance_two:.1%} required",
         )

@@ -11,12 +11,19 @@ from fedglmm_flower.errors import DataError, EmptySiteError
 from fedglmm_flower.glmm.evaluate import (
     AtomRows,
     atom_rows,
-    evaluate_expression,
     evaluate_monomials,
 )
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
+from fedglmm_flower.site.dominance import (
+    Dominance,
+    update_dominance,
+    valued_columns,
+    watched_columns,
+    watched_measures,
+)
 from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.values import ValueCounts, count_values
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 from fedglmm_flower.study.study import Study
@@ -24,15 +31,6 @@ from fedglmm_flower.study.study import Study
 FloatArray = npt.NDArray[np.float64]
 _CELLS_PER_BATCH = 8_000_000
 _MAX_BATCH = 65_536
-
-
-@dataclass(frozen=True)
-class Dominance:
-    """The sum of ``|x|`` of a column and its two largest contributions."""
-
-    total: float
-    largest: float
-    second: float
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,10 @@ class Moments:
     cells : CellCounts
         Counts over all factor atoms.
     dominance : mapping
-        For each single numeric column and expression.
+        For each single numeric column, expression, weight and measure.
+    value_counts : mapping
+        Counts at the values of each numeric column that is more than a count of
+        events.
     """
 
     study_digest: str
@@ -72,6 +73,7 @@ class Moments:
     n_missing: int
     cells: CellCounts
     dominance: Mapping[str, Dominance]
+    value_counts: Mapping[str, ValueCounts]
 
 
 def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
@@ -108,6 +110,7 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     values = np.zeros(len(statistics))
     cells: CellCounts | None = None
     dominance: dict[str, Dominance] = {}
+    values_at: dict[str, ValueCounts] = {}
     n_rows = n_missing = first = 0
     names = [column.name for column in used]
     for frame in source.batches(names, size):
@@ -121,10 +124,15 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         n_rows += n
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             values += sums(model, statistics, rows)
-        batch_cells = _cells(model, rows)
-        cells = batch_cells if cells is None else merge_cells(cells, batch_cells)
+        each = _cells(model, rows)
+        counted = count_cells(each.codes, each.rows, *each.responses)
+        cells = counted if cells is None else merge_cells(cells, counted)
         kept = {name: c[rows.kept] for name, c in table.columns.items()}
-        _update(dominance, _watched(model, kept))
+        watched = watched_columns(model, kept, rows)
+        update_dominance(dominance, watched)
+        update_dominance(dominance, watched_measures(model, kept, rows))
+        for name in valued_columns(model, watched):
+            values_at[name] = count_values(values_at.get(name), watched[name], each)
     if cells is None:
         raise EmptySiteError(
             f"{source.name}: no complete row ({n_missing} rows with a missing value); "
@@ -146,6 +154,7 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         n_missing=n_missing,
         cells=cells,
         dominance=dominance,
+        value_counts=values_at,
     )
 
 
@@ -212,12 +221,16 @@ def _constant(model: Model, rows: AtomRows) -> FloatArray:
 
 
 def _cells(model: Model, rows: AtomRows) -> CellCounts:
+    """Each row as a cell of its own, to be counted."""
     codes = rows.values[:, list(model.factors)].astype(np.int64)
     y, m = rows.response, rows.trials
-    counts_events = model.family == "binomial" or bool(_response_is_binary(model))
-    events = y if counts_events else None
-    others = m - y if counts_events else None
-    return count_cells(codes, np.ones(len(y)), events, others)
+    one = np.ones(len(y))
+    if model.family == "binomial" or _response_is_binary(model):
+        some, not_all = (y > 0).astype(np.float64), (y < m).astype(np.float64)
+        return CellCounts(codes, one, y, m - y, some, not_all)
+    if model.family == "poisson":
+        return CellCounts(codes, one, event_rows=(y > 0).astype(np.float64))
+    return CellCounts(codes, one)
 
 
 def _response_is_binary(model: Model) -> bool:
@@ -226,25 +239,3 @@ def _response_is_binary(model: Model) -> bool:
         return True
     column = model.columns.get(response.name)
     return column is not None and column.kind == "binary"
-
-
-def _watched(model: Model, columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Single columns at their raw scale, and expressions that make new columns."""
-    watched = {
-        name: columns[name]
-        for name in model.used_columns
-        if model.columns[name].kind == "continuous"
-    }
-    for atom in model.atoms:
-        if atom.expression is not None and atom.name not in columns:
-            watched[atom.name] = evaluate_expression(atom.expression, columns)
-    return watched
-
-
-def _update(known: dict[str, Dominance], columns: Mapping[str, FloatArray]) -> None:
-    for name, column in columns.items():
-        size = np.abs(column)
-        top = np.sort(np.partition(size, -2)[-2:]) if len(size) > 1 else size
-        old = known.get(name, Dominance(0.0, 0.0, 0.0))
-        both = sorted([old.largest, old.second, *top.tolist()])[-2:]
-        known[name] = Dominance(old.total + float(size.sum()), both[1], both[0])

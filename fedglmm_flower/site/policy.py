@@ -24,6 +24,8 @@ class Policy:
     dominance_one, dominance_two : float
         Largest share of the sum of ``|x|`` of the largest record, and of the two
         largest records.
+    allow_expressions : bool
+        True accepts formulas with any expression, also one that singles out a patient.
     """
 
     enabled: bool = True
@@ -32,6 +34,7 @@ class Policy:
     min_cell: int = 5
     dominance_one: float = 0.50
     dominance_two: float = 0.67
+    allow_expressions: bool = False
 
 
 NO_DISCLOSURE_CONTROL = Policy(enabled=False)

@@ -20,7 +20,13 @@ COLUMNS = (
     Column("trials", "continuous", low=0.0),
     Column("weight", "continuous"),
 )
-LENIENT = Policy(min_rows=1, rows_per_statistic=1e-9, min_cell=3, dominance_one=1.0)
+LENIENT = Policy(
+    min_rows=1,
+    rows_per_statistic=1e-9,
+    min_cell=3,
+    dominance_one=1.0,
+    dominance_two=1.0,
+)
 
 
 def ask(formula: str, family: str = "gaussian", **changes) -> Study:

@@ -1,0 +1,100 @@
+"""What single records contribute to sums: facts for the gate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_expression
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import measure_of
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dominance:
+    """The sum of ``|x|`` of a column and its two largest contributions."""
+
+    total: float
+    largest: float
+    second: float
+
+
+def watched_columns(
+    model: Model, columns: Mapping[str, FloatArray], rows: AtomRows
+) -> dict[str, FloatArray]:
+    """Single columns at their raw scale, and what is computed of them."""
+    watched = {
+        name: columns[name]
+        for name in model.used_columns
+        if model.columns[name].kind == "continuous"
+    }
+    for atom in model.atoms:
+        if atom.expression is not None and atom.name not in columns:
+            watched[atom.name] = evaluate_expression(atom.expression, columns)
+    if model.response.expression is not None and model.response.name not in columns:
+        watched[f"response {model.response.name}"] = rows.response
+    for what, expression, values in (
+        ("weights", model.weights, rows.weights),
+        ("trials", model.trials, rows.trials),
+        ("offset", model.offset, rows.offset),
+    ):
+        if expression is not None:
+            watched[f"{what} {expression.text}"] = values
+    return watched
+
+
+def watched_measures(
+    model: Model, columns: Mapping[str, FloatArray], rows: AtomRows
+) -> Iterator[tuple[str, FloatArray]]:
+    """What weighs rows, and its products with every column and level."""
+    measures = {}
+    if model.weights is not None:
+        measures["weights"] = rows.weights
+    kind = measure_of(model)
+    if kind == "trials":
+        measures["trials"] = rows.weights * rows.trials
+    elif kind == "exposure":
+        with np.errstate(over="ignore"):
+            measures["exposure"] = rows.weights * np.exp(rows.offset)
+    for name, measure in measures.items():
+        yield name, measure
+        for at, atom in enumerate(model.atoms):
+            if atom.is_factor:
+                for code, level in enumerate(atom.levels):
+                    mask = rows.values[:, at] == code
+                    yield f"{name} x [{atom.name} = {level}]", measure[mask]
+            elif atom.expression is not None:
+                raw = evaluate_expression(atom.expression, columns)
+                yield f"{name} x {atom.name}", measure * raw
+
+
+def valued_columns(model: Model, watched: Mapping[str, FloatArray]) -> list[str]:
+    """
+    Columns whose single values a release may determine.
+
+    A count of events enters to the first power only; its cells are judged by rows.
+    """
+    counts: set[str] = set()
+    if model.family != "gaussian" and model.response.expression is not None:
+        counts.update(model.response.expression.columns)
+        counts.add(f"response {model.response.name}")
+        for atom in model.atoms:
+            counts.difference_update({atom.name})
+    return [name for name in watched if name not in counts]
+
+
+def update_dominance(
+    known: dict[str, Dominance],
+    columns: Mapping[str, FloatArray] | Iterator[tuple[str, FloatArray]],
+) -> None:
+    """Add a batch."""
+    pairs = columns.items() if isinstance(columns, Mapping) else columns
+    for name, column in pairs:
+        size = np.abs(column)
+        top = np.sort(np.partition(size, -2)[-2:]) if len(size) > 1 else size
+        old = known.get(name, Dominance(0.0, 0.0, 0.0))
+        both = sorted([old.largest, old.second, *top.tolist()])[-2:]
+        known[name] = Dominance(old.total + float(size.sum()), both[1], both[0])
