@@ -31,7 +31,6 @@ class Cleared:
     statistics: tuple[Statistic, ...]
     values: FloatArray
     findings: tuple[Finding, ...]
-    n_missing: int | None
 
 
 def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
@@ -65,10 +64,7 @@ def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
         findings = inspect(model, moments, statistics, policy)
         if all(finding.passed for finding in findings):
             values = moments.values[chosen]
-            missing: int | None = moments.n_missing
-            if policy.enabled and 0 < moments.n_missing < policy.min_cell:
-                missing = None
-            return Cleared(moments, order, statistics, values, findings, missing)
+            return Cleared(moments, order, statistics, values, findings)
         worst = findings
     failed = "; ".join(f.detail for f in worst if not f.passed)
     raise DisclosureError(

@@ -33,7 +33,7 @@ class NoNoise:
             study_digest=moments.study_digest,
             release_set="canonical",
             order=cleared.order,
-            n_missing=cleared.n_missing,
+            n_missing=moments.n_missing,
             clusters=(ClusterRelease((), moments.n_rows, values),),
             spent=Spent("none", math.inf, 0.0, "none"),
             software=_software(),

@@ -163,7 +163,7 @@ def run_config(federation) -> dict[str, object]:
         "study": str(keys / "study.toml"),
         "keys-dir": str(keys),
         "run-dir": str(federation.root / "run"),
-        "deadline": 20.0,
+        "deadline": 60.0,
         "quorum": 0,
         "sites-dir": "",
     }

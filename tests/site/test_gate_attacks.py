@@ -172,15 +172,3 @@ def test_a_cell_of_one_outcome_is_a_warning(table):
     seen = [f for f in cleared.findings if f.rule == "group-disclosure"]
 
     assert [f.cell for f in seen if "events alone" in f.detail] == ["female = 1"]
-
-
-@pytest.mark.parametrize(("n", "seen"), [(0, 0), (1, None), (4, None), (5, 5)])
-def test_a_small_number_of_dropped_rows_is_not_told(table, n, seen):
-    """One missing value of a named column may be a patient's."""
-    study = ask("died ~ cost", "binomial", order=1)
-    frame = table.copy()
-    frame.loc[: n - 1, "cost"] = np.nan
-    moments = moments_of(study, frame)
-
-    assert clear(study.model, moments, Policy()).n_missing == seen
-    assert clear(study.model, moments, NO_DISCLOSURE_CONTROL).n_missing == n
