@@ -38,15 +38,19 @@ def preview(
     check_expected(asked, here.site)
     moments = summarise(asked, here.source, site=here.site)
     refused: DisclosureError | None = None
+    release_set: str | None = None
     order: int | None = None
     lines: list[tuple[str, float]] = []
     try:
-        cleared = clear(asked.model, moments, here.policy)
+        cleared = clear(asked.model, moments, here.policy, asked.offers)
     except DisclosureError as error:
         refused = error
-        findings = inspect(asked.model, moments, moments.statistics, here.policy)
+        name, lowest = asked.offers[-1]
+        last = asked.statistics(lowest, name)
+        findings = inspect(asked.model, moments, last, here.policy)
     else:
-        order, findings = cleared.order, cleared.findings
+        release_set, order = cleared.release_set, cleared.order
+        findings = cleared.findings
         lines = [
             (describe(asked.model, s), float(v))
             for s, v in zip(cleared.statistics, cleared.values, strict=True)
@@ -57,6 +61,7 @@ def preview(
             "site": here.site,
             "study": asked.digest,
             "approved": approved,
+            "release_set": release_set,
             "order": order,
             "n_rows": moments.n_rows,
             "n_missing": moments.n_missing,
@@ -73,9 +78,10 @@ def preview(
         missing = moments.n_missing
         typer.echo(f"  rows {moments.n_rows}, dropped for missing values {missing}")
         if order is None:
-            typer.echo(f"  no order passes; rules at order {moments.order}\n")
+            typer.echo(f"  no set passes; rules of {name}, order {lowest}\n")
         else:
-            typer.echo(f"  moments to order {order} of {asked.order} asked\n")
+            asked_first = f"{asked.release_set}, order {asked.order}"
+            typer.echo(f"  {release_set} set, order {order} ({asked_first} asked)\n")
         for finding in findings:
             seen = (
                 f"{finding.detail}: {finding.cell}" if finding.cell else finding.detail

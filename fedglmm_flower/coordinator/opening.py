@@ -19,7 +19,7 @@ from fedglmm_flower.errors import (
     WireError,
 )
 from fedglmm_flower.site.released import Released
-from fedglmm_flower.study.release import effective_order
+from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.study import Study
 
 # Refusals that belong to ordinary work: the quorum does not wait for these sites.
@@ -164,7 +164,7 @@ def _open(
     payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
     released = decode_release(payload)
     _check(study, site, released)
-    statistics = study.statistics(released.order)
+    statistics = study.statistics(released.order, released.release_set)
     targets = targets_of(study.model, statistics, released.clusters[0], site)
     return Opened(released, targets, len(sealed))
 
@@ -175,12 +175,12 @@ def _check(study: Study, site: str, released: Released) -> None:
             f"release of {site!r}: speaks of site {released.site!r} or of another "
             "study inside its seal; both must agree; ask the site"
         )
-    highest = effective_order(study.model, study.order)
-    if released.release_set != study.release_set or released.order > highest:
+    if (released.release_set, released.order) not in study.offers:
+        accepted = ", ".join(write_offer(offer) for offer in study.offers)
         raise WireError(
             f"release of {site!r}: set {released.release_set!r} of order "
-            f"{released.order}; at most order {highest} of {study.release_set!r} was "
-            "asked; both sides must run the same version"
+            f"{released.order}; one of {accepted} was asked; both sides must run the "
+            "same version"
         )
     if len(released.clusters) != 1 or released.clusters[0].cluster:
         raise WireError(

@@ -1,18 +1,49 @@
 """A cluster's released sums, sorted into what pseudo-data must reproduce."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.errors import WireError
+from fedglmm_flower.errors import FitError, WireError
+from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.site.released import ClusterRelease
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
-from fedglmm_flower.study.release import Measure, Statistic, measure_of
+from fedglmm_flower.study.release import ANCHORED, Measure, Statistic, measure_of
 
 FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """
+    Released sums at the anchor, per unit of mass.
+
+    Parameters
+    ----------
+    expansion : Expansion
+        The functions.
+    value : float
+    score : array of shape (p,)
+    information : array of shape (k,)
+    bend : array of shape (p,) or None
+        None leaves it open.
+    """
+
+    expansion: Expansion
+    value: float
+    score: FloatArray
+    information: FloatArray
+    bend: FloatArray | None
+
+    @property
+    def means(self) -> FloatArray:
+        """Targets of :meth:`Expansion.values`, those that are known."""
+        parts = [np.array([self.value]), self.score, self.information]
+        return np.concatenate([*parts, self.bend] if self.bend is not None else parts)
 
 
 @dataclass(frozen=True)
@@ -36,6 +67,8 @@ class Targets:
         Response-only part of the log-likelihood, offset terms included.
     weight_sum : float
         Sum of prior weights; the number of rows where there are none.
+    anchored : Anchored or None
+        What the cumulant function does at the site's own estimate, where released.
     """
 
     n_rows: int
@@ -45,19 +78,18 @@ class Targets:
     squares: float
     constant: float
     weight_sum: float
+    anchored: Anchored | None = None
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
         """The same sums with moments up to a lower order."""
         kept = {m: v for m, v in self.moments.items() if degrees[m] <= order}
-        return Targets(
-            self.n_rows,
-            self.total,
-            kept,
-            self.responses,
-            self.squares,
-            self.constant,
-            self.weight_sum,
-        )
+        return replace(self, moments=kept)
+
+    def unbent(self) -> "Targets":
+        """The same sums without the bend, for judging what it adds."""
+        if self.anchored is None:
+            return self
+        return replace(self, anchored=replace(self.anchored, bend=None))
 
 
 def targets_of(
@@ -84,6 +116,7 @@ def targets_of(
         )
     measure = measure_of(model)
     one = model.constant
+    at_anchor: dict[Statistic, float] = {}
     x: dict[tuple[Measure, Monomial], float] = {}
     responses: dict[Monomial, float] = {}
     single = dict.fromkeys(("yy", "y_offset", "constant"), 0.0)
@@ -92,6 +125,8 @@ def targets_of(
             x[s.measure, s.monomial] = value
         elif s.role == "y":
             responses[s.monomial] = value
+        elif s.role in ANCHORED:
+            at_anchor[s] = value
         else:
             single[s.role] = value
     weight_sum = float(x.get(("rows", one), cluster.n_rows))
@@ -103,6 +138,9 @@ def targets_of(
         )
     moments = {m: v / total for (kind, m), v in x.items() if kind == measure}
     moments[one] = 1.0
+    anchored = None
+    if at_anchor:
+        anchored = _anchored(model, at_anchor, responses, total, site)
     return Targets(
         n_rows=cluster.n_rows,
         total=total,
@@ -111,4 +149,45 @@ def targets_of(
         squares=single["yy"],
         constant=single["constant"] + single["y_offset"],
         weight_sum=weight_sum,
+        anchored=anchored,
+    )
+
+
+def _anchored(
+    model: Model,
+    values: Mapping[Statistic, float],
+    responses: Mapping[Monomial, float],
+    total: float,
+    site: str,
+) -> Anchored:
+    frame = AnchorFrame(model)
+    p, at = len(frame.columns), {m: j for j, m in enumerate(frame.monomials)}
+    anchor, bend = np.zeros(p), np.zeros(p)
+    information = np.zeros(len(at))
+    value = 0.0
+    for s, v in values.items():
+        if s.role == "anchor":
+            anchor[s.column] = v
+        elif s.role == "bend":
+            bend[s.column] = v
+        elif s.role == "value":
+            value = v
+        else:
+            information[at[s.monomial]] = v
+    linear = np.zeros(p)
+    for i, row in enumerate(frame.columns):
+        linear[i] = sum(
+            c * responses[m] for c, m in zip(row, frame.monomials, strict=True) if c
+        )
+    center = frame.center(responses[model.constant], total)
+    try:
+        spread = frame.spread(information)
+    except FitError as error:
+        raise WireError(f"release of {site!r}: {error}") from None
+    return Anchored(
+        expansion=Expansion(frame, anchor, spread),
+        value=value / total,
+        score=frame.score(anchor, linear, center) / total,
+        information=information / total,
+        bend=bend / total,
     )

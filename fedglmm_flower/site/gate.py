@@ -1,6 +1,6 @@
-"""The disclosure gate: sums pass whole, at a lower order, or not at all."""
+"""The disclosure gate: sums pass as the study accepts them, or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +8,14 @@ import numpy.typing as npt
 
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.site.cell_rules import cell_rules, nesting_rules, value_rules
+from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.expressions import free_expressions
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import Statistic, effective_order
+from fedglmm_flower.study.offers import Offer
+from fedglmm_flower.study.release import ANCHORED, Statistic, release_statistics
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,15 +29,18 @@ class Cleared:
     """
 
     moments: Moments
+    release_set: str
     order: int
     statistics: tuple[Statistic, ...]
     values: FloatArray
     findings: tuple[Finding, ...]
 
 
-def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
+def clear(
+    model: Model, moments: Moments, policy: Policy, offers: tuple[Offer, ...]
+) -> Cleared:
     """
-    Pass the sums at the highest order that keeps every rule.
+    Pass the sums of the first acceptable release that keeps every rule.
 
     Single sums are never suppressed: neighbouring ones would restore them.
 
@@ -47,24 +52,24 @@ def clear(model: Model, moments: Moments, policy: Policy) -> Cleared:
         Sums of one cluster.
     policy : Policy
         The officer's thresholds.
+    offers : tuple of (str, int)
+        Sets with their orders that the study accepts, the best first.
 
     Raises
     ------
     DisclosureError
-        If no order passes.  The message names counts and is local.
+        If none passes.  The message names counts and is local.
     """
-    highest = effective_order(model, moments.order)
-    lowest = highest if model.family == "gaussian" else 1
+    at = {s: i for i, s in enumerate(moments.statistics)}
     worst: tuple[Finding, ...] = ()
-    for order in range(highest, lowest - 1, -1):
-        chosen = np.array([s.degree <= order for s in moments.statistics])
-        statistics = tuple(
-            s for s, c in zip(moments.statistics, chosen, strict=True) if c
-        )
+    for name, order in offers:
+        statistics = release_statistics(model, name, order)
+        if not all(s in at for s in statistics):
+            continue  # no anchor exists here
         findings = inspect(model, moments, statistics, policy)
         if all(finding.passed for finding in findings):
-            values = moments.values[chosen]
-            return Cleared(moments, order, statistics, values, findings)
+            values = moments.values[[at[s] for s in statistics]]
+            return Cleared(moments, name, order, statistics, values, findings)
         worst = findings
     failed = "; ".join(f.detail for f in worst if not f.passed)
     raise DisclosureError(
@@ -101,7 +106,10 @@ def inspect(
     findings.extend(cell_rules(model, moments, statistics, policy))
     findings.extend(nesting_rules(model, moments, policy))
     findings.extend(value_rules(model, moments, statistics, policy))
-    findings.extend(_dominance(moments, policy))
+    findings.extend(_dominance(moments.dominance, policy))
+    if any(s.role in ANCHORED for s in statistics):
+        shares = {f"the {k} at the anchor": d for k, d in moments.at_anchor.items()}
+        findings.extend(_dominance(shares, policy))
     return tuple(findings)
 
 
@@ -115,8 +123,10 @@ def _expressions(model: Model, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _dominance(moments: Moments, policy: Policy) -> Iterator[Finding]:
-    for name, d in moments.dominance.items():
+def _dominance(
+    shares: Mapping[str, Dominance], policy: Policy
+) -> Iterator[Finding]:
+    for name, d in shares.items():
         one = d.largest / d.total if d.total > 0 else 0.0
         two = (d.largest + d.second) / d.total if d.total > 0 else 0.0
         yield Finding(

@@ -31,7 +31,7 @@ class NoNoise:
         return Released(
             site=moments.site,
             study_digest=moments.study_digest,
-            release_set="canonical",
+            release_set=cleared.release_set,
             order=cleared.order,
             n_missing=moments.n_missing,
             clusters=(ClusterRelease((), moments.n_rows, values),),

@@ -1,19 +1,20 @@
 """From rows to sums: the only file that turns a site's rows into numbers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from fedglmm_flower.errors import DataError, EmptySiteError
+from fedglmm_flower.errors import DataError, EmptySiteError, FitError
 from fedglmm_flower.glmm.evaluate import (
     AtomRows,
     atom_rows,
     evaluate_monomials,
 )
-from fedglmm_flower.glmm.table import typed_table
+from fedglmm_flower.glmm.table import TypedTable, typed_table
+from fedglmm_flower.site.anchoring import anchored_sums
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
 from fedglmm_flower.site.dominance import (
     Dominance,
@@ -24,13 +25,20 @@ from fedglmm_flower.site.dominance import (
 )
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.values import ValueCounts, count_values
+from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import Statistic
+from fedglmm_flower.study.release import (
+    Statistic,
+    measure_of,
+    release_statistics,
+)
 from fedglmm_flower.study.study import Study
 
 FloatArray = npt.NDArray[np.float64]
 _CELLS_PER_BATCH = 8_000_000
 _MAX_BATCH = 65_536
+# Rows are kept between passes while they are few; else they are read again.
+_KEPT_CELLS = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Moments:
     order : int
         Highest order that was computed.
     statistics : tuple of Statistic
-        What each value is.
+        What each value is: the union over the study's acceptable releases.
     values : array of shape (statistics,)
         The sums.
     n_rows, n_missing : int
@@ -62,6 +70,8 @@ class Moments:
     value_counts : mapping
         Counts at the values of each numeric column that is more than a count of
         events.
+    at_anchor : mapping
+        Dominance of single records in what an anchored release sums.
     """
 
     study_digest: str
@@ -74,11 +84,12 @@ class Moments:
     cells: CellCounts
     dominance: Mapping[str, Dominance]
     value_counts: Mapping[str, ValueCounts]
+    at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
 
 
 def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     """
-    Sums of a site's rows, in one pass over batches.
+    Sums of a site's rows over batches: one pass for moments, more for an anchor.
 
     Memory is bounded by the batch, not by the table.
 
@@ -104,24 +115,28 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         If the table does not agree with the study.
     """
     model = study.model
-    statistics = study.statistics(study.order)
+    order = max(k for _, k in study.offers)
+    statistics = release_statistics(model, "canonical", order)
+    anchored = any(name == "anchored" for name, _ in study.offers)
     used = [model.columns[name] for name in model.used_columns]
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
     values = np.zeros(len(statistics))
     cells: CellCounts | None = None
     dominance: dict[str, Dominance] = {}
     values_at: dict[str, ValueCounts] = {}
-    n_rows = n_missing = first = 0
+    n_rows = n_missing = 0
     names = [column.name for column in used]
-    for frame in source.batches(names, size):
-        table = typed_table(frame, used, where=source.name, first_row=first + 1)
-        rows = atom_rows(model, table, where=source.name)
-        first += len(frame)
+    kept_rows: list[AtomRows] | None = [] if anchored else None
+    for table, rows in _batches(model, source, used, size):
         n_missing += rows.n_missing
         n = len(rows.response)
         if n == 0:
             continue
         n_rows += n
+        if kept_rows is not None:
+            kept_rows.append(rows)
+            if n_rows * (len(model.atoms) + 4) > _KEPT_CELLS:
+                kept_rows = None
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             values += sums(model, statistics, rows)
         each = _cells(model, rows)
@@ -144,10 +159,21 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
             f"{source.name}: a sum overflows; columns and offsets must be of moderate "
             "size; declare center and scale of the columns in the study"
         )
+    at_anchor: dict[str, Dominance] = {}
+    if anchored:
+
+        def again() -> Iterable[AtomRows]:
+            if kept_rows is not None:
+                return kept_rows
+            return (rows for _, rows in _batches(model, source, used, size))
+
+        more = _at_anchor(model, statistics, values, n_rows, again, at_anchor)
+        statistics = (*statistics, *more)
+        values = np.append(values, list(more.values()))
     return Moments(
         study_digest=study.digest,
         site=site,
-        order=study.order,
+        order=order,
         statistics=statistics,
         values=values,
         n_rows=n_rows,
@@ -155,7 +181,40 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         cells=cells,
         dominance=dominance,
         value_counts=values_at,
+        at_anchor=at_anchor,
     )
+
+
+def _batches(
+    model: Model, source: TableSource, used: list[Column], size: int
+) -> Iterator[tuple[TypedTable, AtomRows]]:
+    """Checked batches and their complete rows."""
+    first = 0
+    for frame in source.batches([column.name for column in used], size):
+        table = typed_table(frame, used, where=source.name, first_row=first + 1)
+        first += len(frame)
+        yield table, atom_rows(model, table, where=source.name)
+
+
+def _at_anchor(
+    model: Model,
+    canonical: tuple[Statistic, ...],
+    values: FloatArray,
+    n_rows: int,
+    again: Callable[[], Iterable[AtomRows]],
+    dominance: dict[str, Dominance],
+) -> dict[Statistic, float]:
+    """Sums at the site's anchor; none where it has no estimate."""
+    measure, one = measure_of(model), model.constant
+    sums_of = dict(zip(canonical, values, strict=True))
+    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
+    mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
+    wanted = release_statistics(model, "anchored", 1)
+    try:
+        found = anchored_sums(model, wanted, again, responses, mass, dominance)
+    except (FitError, np.linalg.LinAlgError):
+        return {}
+    return found if np.isfinite(list(found.values())).all() else {}
 
 
 def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> FloatArray:

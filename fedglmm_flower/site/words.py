@@ -2,7 +2,7 @@
 
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
-from fedglmm_flower.study.release import Statistic
+from fedglmm_flower.study.release import ANCHORED, Statistic, anchor_columns
 
 _MEASURES = {
     "rows": "",
@@ -27,6 +27,8 @@ def describe(model: Model, statistic: Statistic) -> str:
     if model.family == "gaussian":
         response = f"z({response})"
     function = _function(model, statistic.monomial)
+    if statistic.role in ANCHORED:
+        return _at_anchor(model, statistic, function) + weighted
     if statistic.role == "constant":
         return f"sum of the response-only part of the log-likelihood{weighted}"
     if statistic.role == "yy":
@@ -37,6 +39,21 @@ def describe(model: Model, statistic: Statistic) -> str:
         product = response if function == "1" else f"{response} * {function}"
         return f"sum of {product}{weighted}"
     return f"sum of {function}{_MEASURES[statistic.measure]}{weighted}"
+
+
+def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
+    column = anchor_columns(model)[statistic.column].name
+    curve = "log(1 + exp(eta))" if model.family == "binomial" else "exp(eta)"
+    tail = _MEASURES[statistic.measure]
+    if statistic.role == "anchor":
+        return f"own penalised estimate of {column}; eta below is its prediction"
+    if statistic.role == "value":
+        return f"sum of {curve}{tail}"
+    if statistic.role == "information":
+        return f"sum of second derivative of {curve} * {function}{tail}"
+    return (
+        f"sum of third derivative of {curve} * {column} * variance of eta{tail}"
+    )
 
 
 def _function(model: Model, monomial: Monomial) -> str:

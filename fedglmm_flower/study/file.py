@@ -12,6 +12,7 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.expression import parse_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
+from fedglmm_flower.study.offers import Offer, parse_offer
 from fedglmm_flower.study.study import FORMAT, Study
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -44,8 +45,9 @@ class AtomTable(_Strict):
 class ReleaseTable(_Strict):
     """``[release]``."""
 
-    set: Literal["canonical"] = "canonical"
-    order: Annotated[int, Field(ge=1, le=6, strict=True)] = 4
+    accept: tuple[str, ...] = ()
+    set: Literal["canonical", "anchored"] | None = None
+    order: Annotated[int, Field(ge=1, le=6, strict=True)] | None = None
 
 
 class StudyFile(_Strict):
@@ -203,8 +205,9 @@ def _study(plain: Any, where: str) -> Study:
         site_column=file.site_column,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
-        release_set=file.release.set,
-        order=file.release.order,
+        release_set=file.release.set or "canonical",
+        order=file.release.order or 4,
+        accept=_offers(file.release, where),
         trials=file.trials,
         offset=file.offset,
         weights=file.weights,
@@ -217,6 +220,15 @@ def _study(plain: Any, where: str) -> Study:
     )
     study.model  # noqa: B018 - reading a study checks its formula
     return study
+
+
+def _offers(table: ReleaseTable, where: str) -> tuple[Offer, ...]:
+    if table.accept and not (table.set is None and table.order is None):
+        raise StudyError(
+            f"{where}: release: a list 'accept' and a set or order were given; one of "
+            "the two is required; leave the other out"
+        )
+    return tuple(parse_offer(text) for text in table.accept)
 
 
 def _open_bounds(plain: Any) -> Any:

@@ -11,12 +11,24 @@ from functools import lru_cache
 from typing import Literal
 
 from fedglmm_flower.errors import StudyError
-from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, products_by_degree
 
-Role = Literal["x", "y", "yy", "y_offset", "constant"]
+Role = Literal[
+    "x",
+    "y",
+    "yy",
+    "y_offset",
+    "constant",
+    "anchor",
+    "value",
+    "information",
+    "bend",
+]
 Measure = Literal["rows", "trials", "exposure"]
+ANCHORED: tuple[Role, ...] = ("anchor", "value", "information", "bend")
 
+SETS = ("canonical", "anchored")
 MAX_ORDER = 6
 MAX_STATISTICS = 20_000
 
@@ -28,13 +40,19 @@ class Statistic:
 
     Parameters
     ----------
-    role : {"x", "y", "yy", "y_offset", "constant"}
-        Moment function alone, times the response, the squared response, response
-        times offset, or the response-only part of the log-likelihood.
+    role : str
+        ``x``, ``y``: moment function alone, or times the response.  ``yy``,
+        ``y_offset``, ``constant``: squared response, response times offset, and the
+        response-only part of the log-likelihood.  ``anchor``: a coefficient of the
+        site's own penalised estimate.  ``value``, ``information``, ``bend``: sums of
+        the cumulant function and its second and third derivatives at the anchor; see
+        :mod:`fedglmm_flower.glmm.anchor`.
     measure : {"rows", "trials", "exposure"}
         What weighs each row besides its prior weight.
     monomial : tuple of int
         The moment function; the constant one where the role has none.
+    column : int
+        Which model column an anchor or a bend belongs to; 0 elsewhere.
     degree : int
         Number of model columns in the product; a release of order K holds the
         statistics of degree at most K.
@@ -44,6 +62,17 @@ class Statistic:
     measure: Measure
     monomial: Monomial
     degree: int
+    column: int = 0
+
+
+def anchor_columns(model: Model) -> tuple[ModelColumn, ...]:
+    """Columns along which a site's likelihood may move: fixed and random ones."""
+    found = list(model.fixed)
+    for effect in model.random:
+        for column in effect.columns:
+            if all(column.polynomial != other.polynomial for other in found):
+                found.append(column)
+    return tuple(found)
 
 
 def measure_of(model: Model) -> Measure:
@@ -86,8 +115,9 @@ def release_statistics(
     ----------
     model : Model
         The question.
-    release_set : {"canonical"}
-        Name of the set.
+    release_set : {"canonical", "anchored"}
+        Name of the set.  ``anchored`` is the canonical one with what the cumulant
+        function does at the site's own penalised estimate.
     order : int
         Highest order K of the moments, 1 to 6.
 
@@ -102,17 +132,25 @@ def release_statistics(
     StudyError
         If the set is unknown or the order out of range.
     """
-    if release_set != "canonical":
+    if release_set not in SETS:
         raise StudyError(
-            f"release set: {release_set!r} is not known; 'canonical' is supported; "
-            "change the study"
+            f"release set: {release_set!r} is not known; one of {', '.join(SETS)} is "
+            "required; change the study"
+        )
+    if release_set == "anchored" and model.family == "gaussian":
+        raise StudyError(
+            "release set: anchored with family gaussian; the canonical set is lossless "
+            "there and smaller; change the study"
         )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
             f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
             "change the study"
         )
-    return _canonical(_Key(model), effective_order(model, order))
+    canonical = _canonical(_Key(model), effective_order(model, order))
+    if release_set == "canonical":
+        return canonical
+    return canonical + _anchored(_Key(model))
 
 
 class _Key:
@@ -156,8 +194,31 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
     return tuple(sorted(found, key=_canonical_order))
 
 
+@lru_cache(maxsize=64)
+def _anchored(key: _Key) -> tuple[Statistic, ...]:
+    """
+    Statistics at the anchor.
+
+    The score is not among them: at a penalised estimate it follows from the sums with
+    the response.
+    """
+    model = key.model
+    measure, one = measure_of(model), model.constant
+    columns = range(len(anchor_columns(model)))
+    # Distinct products of two columns, each once: the square of a 0/1 column is it.
+    products = [Statistic("value", measure, one, 1)]
+    products += [
+        Statistic("information", measure, m, 1) for m in moment_degrees(model, 2)
+    ]
+    return (
+        *(Statistic("anchor", measure, one, 1, k) for k in columns),
+        *sorted(products, key=_canonical_order),
+        *(Statistic("bend", measure, one, 1, k) for k in columns),
+    )
+
+
 def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial]:
-    roles = ("constant", "y", "y_offset", "yy", "x")
+    roles = ("constant", "y", "y_offset", "yy", "x", "value", "information")
     return (
         roles.index(statistic.role),
         statistic.measure,

@@ -11,7 +11,18 @@ from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
 from fedglmm_flower.study.formula import RandomPart
 from fedglmm_flower.study.model import Model, build_model
-from fedglmm_flower.study.release import MAX_ORDER, Statistic, release_statistics
+from fedglmm_flower.study.offers import (
+    MAX_OFFERS,
+    Offer,
+    ladder,
+    parse_offer,
+    write_offer,
+)
+from fedglmm_flower.study.release import (
+    Statistic,
+    effective_order,
+    release_statistics,
+)
 
 FORMAT = 1
 
@@ -36,13 +47,17 @@ class Study:
     sites : tuple of str
         Expected sites, sorted.
     release_set : str
-        Set of statistics.
+        Set of statistics that is asked first.
     order : int
-        Highest order K of the moments; a site's policy may lower it.
+        Its highest order K of the moments.
     trials, offset, weights : str or None
         Expressions of columns.
     scales : mapping
         Centre and scale of atoms that are no bare column.
+    accept : tuple of (str, int)
+        Acceptable sets with their orders, the best first: a site sends the first that
+        its gate lets out.  Left out, what may stand in for ``release_set`` at
+        ``order``.
 
     Notes
     -----
@@ -63,6 +78,7 @@ class Study:
     offset: str | None = None
     weights: str | None = None
     scales: tuple[tuple[str, float, float], ...] = ()
+    accept: tuple[Offer, ...] = ()
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -75,11 +91,17 @@ class Study:
                 f"study: trials with family {self.family}; trials belong to the "
                 "binomial family; remove them or change the family"
             )
-        if not 1 <= self.order <= MAX_ORDER:
+        if not self.accept:
+            first = parse_offer(write_offer((self.release_set, self.order)))
+            object.__setattr__(self, "accept", ladder(*first))
+        if len(set(self.accept)) != len(self.accept) or len(self.accept) > MAX_OFFERS:
             raise StudyError(
-                f"study: order {self.order}; an order from 1 to {MAX_ORDER} is "
-                "required; change it"
+                f"study: {len(self.accept)} acceptable releases; at most {MAX_OFFERS} "
+                "are required, each once; shorten the list"
             )
+        first = self.accept[0]
+        object.__setattr__(self, "release_set", first[0])
+        object.__setattr__(self, "order", first[1])
 
     @cached_property
     def model(self) -> Model:
@@ -109,9 +131,18 @@ class Study:
             )
         return model
 
-    def statistics(self, order: int) -> tuple[Statistic, ...]:
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """Acceptable releases; a gaussian one is lossless and has no other."""
+        if self.family == "gaussian":
+            return (("canonical", effective_order(self.model, self.order)),)
+        return self.accept
+
+    def statistics(
+        self, order: int, release_set: str | None = None
+    ) -> tuple[Statistic, ...]:
         """The sums of a release of this study at an order, in canonical order."""
-        return release_statistics(self.model, self.release_set, order)
+        return release_statistics(self.model, release_set or self.release_set, order)
 
     @cached_property
     def plain(self) -> Mapping[str, Any]:
@@ -127,7 +158,7 @@ class Study:
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,
-            "release": {"set": self.release_set, "order": self.order},
+            "release": {"accept": [write_offer(offer) for offer in self.accept]},
             "sites": list(self.sites),
             "columns": {column.name: _plain(column) for column in self.columns},
             "atoms": {

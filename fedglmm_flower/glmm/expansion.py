@@ -1,0 +1,98 @@
+"""The functions whose sums an anchored release fixes, on rows of atoms."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
+from fedglmm_flower.glmm.evaluate import evaluate_monomials
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """
+    Functions of rows whose sums the anchor fixes, in order.
+
+    Value, score, information and bend; ``slopes`` adds their derivatives in the atoms.
+
+    Parameters
+    ----------
+    frame : AnchorFrame
+        Coordinates.
+    anchor : array of shape (p,)
+        Coefficients of the columns.
+    spread : array of shape (p, p)
+        See :meth:`AnchorFrame.spread`.
+    """
+
+    frame: AnchorFrame
+    anchor: FloatArray
+    spread: FloatArray
+
+    def values(self, atoms: FloatArray) -> FloatArray:
+        """
+        Functions on rows, shape (1 + p + k + p, n).
+
+        Parameters
+        ----------
+        atoms : array of shape (n, atoms)
+            As :class:`~fedglmm_flower.glmm.evaluate.AtomRows` holds them.
+        """
+        frame, h = self.frame, cumulant(self.frame.model.family)
+        f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
+        x = frame.columns @ f
+        eta = self.anchor @ x + frame.offset @ f
+        bow = np.einsum("in,ij,jn->n", x, self.spread, x)
+        return np.concatenate(
+            [h(eta, 0)[None], h(eta, 1) * x, h(eta, 2) * f, h(eta, 3) * bow * x]
+        )
+
+    def weights(self, atoms: FloatArray) -> dict[str, FloatArray]:
+        """How much each row counts in value, information and bend."""
+        frame, h = self.frame, cumulant(self.frame.model.family)
+        f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
+        x = frame.columns @ f
+        eta = self.anchor @ x + frame.offset @ f
+        bow = np.einsum("in,ij,jn->n", x, self.spread, x)
+        return {"value": h(eta, 0), "information": h(eta, 2), "bend": h(eta, 3) * bow}
+
+    def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:
+        """
+        Derivatives of the functions in some atoms, shape (functions, moving, n).
+
+        Parameters
+        ----------
+        atoms : array of shape (n, atoms)
+            Rows.
+        moving : list of int
+            Continuous atoms.
+        """
+        frame, h = self.frame, cumulant(self.frame.model.family)
+        model = frame.model
+        f = evaluate_monomials(atoms, frame.monomials, model.factors)
+        x = frame.columns @ f
+        eta = self.anchor @ x + frame.offset @ f
+        vx = self.spread @ x
+        bow = (x * vx).sum(axis=0)
+        h1, h2, h3, h4 = (h(eta, k) for k in (1, 2, 3, 4))
+        out = np.empty((1 + 2 * len(x) + len(f), len(moving), len(eta)))
+        for a, at in enumerate(moving):
+            lower = [
+                tuple(e - 1 if i == at and e else e for i, e in enumerate(m))
+                for m in frame.monomials
+            ]
+            power = np.array([m[at] for m in frame.monomials], dtype=np.float64)
+            df = evaluate_monomials(atoms, lower, model.factors) * power[:, None]
+            dx = frame.columns @ df
+            d_eta = self.anchor @ dx + frame.offset @ df
+            d_bow = 2.0 * (dx * vx).sum(axis=0)
+            out[:, a] = np.concatenate(
+                [
+                    (h1 * d_eta)[None],
+                    h2 * d_eta * x + h1 * dx,
+                    h3 * d_eta * f + h2 * df,
+                    (h4 * d_eta * bow + h3 * d_bow) * x + h3 * bow * dx,
+                ]
+            )
+        return out

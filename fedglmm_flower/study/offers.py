@@ -1,0 +1,92 @@
+"""Acceptable releases of a study: sets with their orders, the best first.
+
+A site sends the first that its disclosure gate lets out, so that every party knows
+beforehand all that may leave.
+"""
+
+from typing import Final
+
+from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import MAX_ORDER, SETS
+
+Offer = tuple[str, int]
+MAX_OFFERS: Final = 20
+# Families whose cumulant function is integrated against one measure.
+_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log")}
+_ANCHORED_BEST: Final = 3
+
+
+def ladder(release_set: str, order: int) -> tuple[Offer, ...]:
+    """
+    A set at an order, and what may be sent in its place.
+
+    Examples
+    --------
+    >>> ladder("canonical", 3)
+    (('canonical', 3), ('canonical', 2), ('canonical', 1))
+    >>> ladder("anchored", 2)
+    (('anchored', 2), ('canonical', 3), ('canonical', 2), ('canonical', 1))
+    """
+    if release_set == "canonical":
+        return tuple((release_set, k) for k in range(order, 0, -1))
+    anchored = tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
+    return anchored + ladder("canonical", min(order + 1, MAX_ORDER))
+
+
+def can_anchor(model: Model) -> bool:
+    """Whether an anchored release of a model exists and tells more than moments."""
+    if (model.family, model.link) not in _ONE_MEASURE:
+        return False
+    return not all(model.factors)
+
+
+def best_offers(model: Model) -> tuple[Offer, ...]:
+    """
+    What is asked unless a study says otherwise.
+
+    Measured (docs/release-sets.md): for a given count of numbers the anchored set is
+    the most accurate wherever a continuous column is involved; without one, moments
+    to the number of factors are the whole table and the fit is exact.
+    """
+    if model.family == "gaussian":
+        return ladder("canonical", 2)
+    if can_anchor(model):
+        return ladder("anchored", _ANCHORED_BEST)
+    factors = sum(model.factors)
+    return ladder("canonical", min(MAX_ORDER, max(4, factors)))
+
+
+def parse_offer(text: str) -> Offer:
+    """
+    Set and order of a text.
+
+    Raises
+    ------
+    StudyError
+        If the set is unknown or the order out of range.
+
+    Examples
+    --------
+    >>> parse_offer("anchored:3")
+    ('anchored', 3)
+    """
+    name, _, number = text.partition(":")
+    if name not in SETS or not (number.isdecimal() and 1 <= int(number) <= MAX_ORDER):
+        raise StudyError(
+            f"release: {text!r} is no set with an order from 1 to {MAX_ORDER}; sets "
+            f"are {', '.join(SETS)}; write for example 'anchored:3'"
+        )
+    return name, int(number)
+
+
+def write_offer(offer: Offer) -> str:
+    """
+    Text of a set and its order.
+
+    Examples
+    --------
+    >>> write_offer(("canonical", 4))
+    'canonical:4'
+    """
+    return f"{offer[0]}:{offer[1]}"
