@@ -145,8 +145,9 @@ class FittedModel:
         ----------
         theta : {"joint", "fixed"}
             ``joint`` counts the uncertainty of the covariance parameters and the
-            dispersion, as lme4's and glmmTMB's Hessian does; ``fixed`` takes them as
-            known.  Of a linear model both are the same, lme4's, with theta fixed.
+            dispersion, as the Hessian of lme4 and glmmTMB does; ``fixed`` takes them as
+            known (lme4's ``use.hessian = FALSE``).  A linear model has them known
+            either way, as lme4 has.
 
         Raises
         ------
@@ -157,9 +158,7 @@ class FittedModel:
             raise UsageError(f"theta: found {theta!r}; write joint or fixed")
         return self.covariance if theta == "joint" else self.covariance_fixed_theta
 
-    def wald(
-        self, level: float = 0.95, theta: Theta = "joint"
-    ) -> list[dict[str, Any]]:
+    def wald(self, level: float = 0.95, theta: Theta = "joint") -> list[dict[str, Any]]:
         """
         Fixed effects with Wald tests and intervals.
 

@@ -100,7 +100,9 @@ def new_rows(
         column = fitted.asked.groups.get(name, name)
         # No cluster is named by empty text, so it stands for a new one.
         labels[name] = (
-            text[column].to_numpy(dtype=object)[complete] if column in text else [""] * n
+            text[column].to_numpy(dtype=object)[complete]
+            if column in text
+            else [""] * n
         )
     rows = rows_of_atoms(
         model,
@@ -127,9 +129,7 @@ def _used_atoms(model: Model, groups: Sequence[str]) -> list[bool]:
     return [any(m[j] for m in monomials) for j in range(len(model.atoms))]
 
 
-def _require_all(
-    frame: pd.DataFrame, names: Sequence[str], groups: set[str]
-) -> None:
+def _require_all(frame: pd.DataFrame, names: Sequence[str], groups: set[str]) -> None:
     found = set(map(str, frame.columns))
     absent = [name for name in (*names, *sorted(groups)) if name not in found]
     if absent:

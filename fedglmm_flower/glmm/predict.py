@@ -96,7 +96,7 @@ def predict(
     >>> predict(model, pd.DataFrame({"x": [4.0, None]})).eta.round(6).tolist()
     [4.5, nan]
     """
-    groups = _groups(fitted, effects)
+    groups = chosen_groups(fitted, effects=effects)
     if isinstance(data, pd.DataFrame):
         new = new_rows(fitted, data, groups)
         found = _predict(fitted, new.rows, groups, integrate=integrate, theta=theta)
@@ -113,8 +113,8 @@ def predict(
     return _predict(fitted, data, groups, integrate=integrate, theta=theta)
 
 
-def _groups(
-    fitted: FittedModel, effects: bool | str | Sequence[str]
+def chosen_groups(
+    fitted: FittedModel, *, effects: bool | str | Sequence[str]
 ) -> tuple[str, ...]:
     """Groups whose effects are added."""
     known = tuple(dict.fromkeys(term.group for term in fitted.random))
