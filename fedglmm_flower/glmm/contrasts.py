@@ -1,7 +1,7 @@
 """Pairwise contrasts of marginal means, with p values for many comparisons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -129,12 +129,20 @@ def pairwise(
         named = dict(zip(means.factors, combination, strict=True))
         families.setdefault(tuple(named[f] for f in within), []).append(i)
     parts = [_family(means, m, within, adjust, level) for m in families.values()]
-    joined = [np.concatenate([p[k] for p in parts]) for k in range(1, 8)]
-    return Contrasts(
-        tuple(name for part in parts for name in part[0]),
-        *joined,
-        adjust=adjust,
-        ratios=means.fitted.link in ("log", "logit"),
+
+    def joined(key: str) -> FloatArray:
+        return np.concatenate([getattr(part, key) for part in parts])
+
+    return replace(
+        parts[0],
+        names=tuple(name for part in parts for name in part.names),
+        estimates=joined("estimates"),
+        se=joined("se"),
+        df=joined("df"),
+        statistic=joined("statistic"),
+        p=joined("p"),
+        low=joined("low"),
+        high=joined("high"),
     )
 
 
@@ -144,7 +152,7 @@ def _family(
     within: tuple[str, ...],
     adjust: Adjust,
     level: float,
-) -> tuple[list[str], *tuple[FloatArray, ...]]:
+) -> Contrasts:
     """Contrasts of one family of comparisons."""
     pairs = list(combinations(members, 2))
     free = [k for k, name in enumerate(means.factors) if name not in within]
@@ -170,7 +178,18 @@ def _family(
         statistic = estimates / se
     p, critical = _adjusted(statistic, df, len(members), adjust, level)
     half = critical * se
-    return names, estimates, se, df, statistic, p, estimates - half, estimates + half
+    return Contrasts(
+        tuple(names),
+        estimates,
+        se,
+        df,
+        statistic,
+        p,
+        estimates - half,
+        estimates + half,
+        adjust=adjust,
+        ratios=means.fitted.link in ("log", "logit"),
+    )
 
 
 def _adjusted(
@@ -184,9 +203,10 @@ def _adjusted(
         p = studentized_range.sf(np.sqrt(2) * absolute, means, nu)
         critical = studentized_range.ppf(level, means, nu) / np.sqrt(2)
         return np.asarray(p), np.asarray(critical)
-    single = 2.0 * student.sf(absolute, df)
+    single = np.asarray(2.0 * student.sf(absolute, df), dtype=np.float64)
     many = 1 if adjust in ("none", "tukey") else size
-    critical = student.ppf(1.0 - 0.5 * (1.0 - level) / max(many, 1), df)
+    tail = 0.5 * (1.0 - level) / max(many, 1)
+    critical = np.asarray(student.ppf(1.0 - tail, df), dtype=np.float64)
     if adjust == "holm":
         order = np.argsort(single)
         steps = single[order] * (size - np.arange(size))

@@ -97,12 +97,10 @@ def new_rows(
             values[:, j] = atom_value(atom, cells, _WHERE)
     labels: dict[str, Labels] = {}
     for name in {g for effect in model.random for g in effect.group}:
-        column = fitted.asked.groups.get(name, name)
+        named = fitted.asked.groups.get(name, name)
         # No cluster is named by empty text, so it stands for a new one.
         labels[name] = (
-            text[column].to_numpy(dtype=object)[complete]
-            if column in text
-            else [""] * n
+            text[named].to_numpy(dtype=object)[complete] if named in text else [""] * n
         )
     rows = rows_of_atoms(
         model,
