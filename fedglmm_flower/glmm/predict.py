@@ -139,15 +139,13 @@ def _predict(
     theta: Theta,
 ) -> Prediction:
     X = rows.basis @ rows.coefficients.T
-    eta = X @ fitted.estimates + rows.offset
+    eta = linear_predictor(fitted, rows, groups)
     V = fitted.covariance_of(theta)
     new = np.zeros(len(eta))
     random = []
     for term, effect in zip(rows.random, fitted.random, strict=True):
-        known, at = known_levels(effect.levels, term.levels, term.index)
+        known, _ = known_levels(effect.levels, term.levels, term.index)
         known &= term.group in groups
-        b = np.where(known[:, None], effect.modes[at], 0.0)
-        eta = eta + (term.Z * b).sum(axis=1)
         spread = np.einsum("nq,qr,nr->n", term.Z, effect.sigma, term.Z)
         new += np.where(known, 0.0, spread)
         Z = term.Z if term.group in groups else np.zeros_like(term.Z)
@@ -162,6 +160,20 @@ def _predict(
     mean_at = response_mean(fitted, new_sd if integrate else np.zeros(len(eta)))
     slope = (mean_at(eta + _STEP) - mean_at(eta - _STEP)) / (2 * _STEP)
     return Prediction(eta, se, mean_at(eta), np.abs(slope) * se, new_sd)
+
+
+def linear_predictor(
+    fitted: FittedModel, rows: ModelRows, groups: Sequence[str]
+) -> FloatArray:
+    """Linear predictor, with the effects of known clusters of these groups."""
+    X = rows.basis @ rows.coefficients.T
+    eta = X @ fitted.estimates + rows.offset
+    for term, effect in zip(rows.random, fitted.random, strict=True):
+        if term.group in groups:
+            known, at = known_levels(effect.levels, term.levels, term.index)
+            b = np.where(known[:, None], effect.modes[at], 0.0)
+            eta = eta + (term.Z * b).sum(axis=1)
+    return np.asarray(eta, dtype=np.float64)
 
 
 def response_mean(

@@ -15,22 +15,16 @@ from fedglmm_flower.glmm import (
     bootstrap,
     compare,
     drop1,
-    explained,
     fit,
     fit_products,
     fit_rows,
     predict,
     profile_intervals,
     satterthwaite,
-    sd_intervals,
-    summary,
 )
-from fedglmm_flower.glmm.generalized import build_problem
-from fedglmm_flower.glmm.held_covariance import Parameter, hold
 from fedglmm_flower.glmm.intervals import held
 from fedglmm_flower.glmm.reduce import cross_products
 from fedglmm_flower.glmm.refit import refit
-from fedglmm_flower.glmm.satterthwaite import linear_problem
 from tests.laws.designs import model
 from tests.reference.rows import load, reference_rows
 
@@ -171,144 +165,6 @@ def test_profile_of_products_is_that_of_rows():
     assert by_rows[0].high == pytest.approx(by_products[0].high, rel=1e-6)
 
 
-def test_sd_intervals_agree_with_lme4():
-    """As confint(glmer(...), parm = "theta_"), whose spline is good to 3e-4."""
-    (herd,) = sd_intervals(reference("cbpp", CBPP))
-    subject, residual = sd_intervals(
-        reference("sleepstudy", "Reaction ~ Days + (1 | Subject)")
-    )
-
-    assert (herd.low, herd.high) == pytest.approx((0.34609447, 1.09988172), rel=3e-4)
-    assert (subject.low, subject.high) == pytest.approx(
-        (26.0071204, 52.9359835), rel=1e-5
-    )
-    assert (residual.low, residual.high) == pytest.approx(
-        (27.8138472, 34.5910499), rel=1e-5
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "formula", "rtol", "expected"),
-    [
-        (  # lmer, ML: confint(fm, method = "profile", oldNames = FALSE)
-            "sleepstudy",
-            "Reaction ~ Days + (Days | Subject)",
-            6e-5,
-            {
-                "sd Subject Intercept": (14.3814811165, 37.716018740),
-                "sd Subject Days": (3.8011647624, 8.753366659),
-                "corr Subject Intercept, Days": (-0.4815004432, 0.684986139),
-                "residual sd": (22.8982662150, 28.857997323),
-            },
-        ),
-        (  # glmer, age in tens; lme4 calls its own spline of the correlation bad
-            "contraception",
-            "use ~ age + urban + (urban | district)",
-            2e-5,
-            {
-                "sd district Intercept": (0.4213295896, 0.8202775760),
-                "sd district urban[T.Y]": (0.4668122671, 1.2450743303),
-            },
-        ),
-        (  # lmer, ML: both ends of the correlation are the edges of its range
-            "hsb82",
-            "mAch ~ cses * sector + meanses * cses + (cses | school)",
-            1e-5,
-            {
-                "sd school Intercept": (1.30504016, 1.772674117),
-                "corr school Intercept, cses": (-1.0, 1.0),
-                "residual sd": (5.95993540, 6.162459700),
-            },
-        ),
-        (  # lmer, ML: an estimate of zero
-            "scotssec",
-            "attain ~ verbal + sex + social + (1 | second) + (1 | second:primary)",
-            3e-4,
-            {
-                "sd second Intercept": (0.0, 0.232844905),
-                "sd second:primary Intercept": (0.351560794, 0.577137919),
-            },
-        ),
-        (  # glmmTMB nbinom2: exp(confint(TMB::tmbprofile(obj, "betad")))
-            "epil",
-            "y ~ lbase * trt + lage + V4 + (1 | subject)",
-            5e-6,
-            {"dispersion": (4.76002976, 12.13541126)},
-        ),
-        (  # glmmTMB Gamma(log): the same, of 1 / phi
-            "dietox_gamma",
-            "Weight ~ Time + I(Time**2) + Cu + Evit + (1 | Litter)",
-            5e-6,
-            {"dispersion": (1 / 104.313226, 1 / 86.17596875)},
-        ),
-    ],
-)
-def test_profile_intervals_of_the_covariance(name, formula, rtol, expected):
-    """As lme4 1.1-31 and glmmTMB find them, to what their splines carry."""
-    family = {"epil": "nbinom2", "dietox_gamma": "gamma", "contraception": "binomial"}
-    fitted = fit(formula, load(name)[1], family=family.get(name, "gaussian"))
-
-    found = {i.name: (i.low, i.high) for i in sd_intervals(fitted)}
-
-    for label, ends in expected.items():
-        assert found[label] == pytest.approx(ends, rel=rtol)
-
-
-@pytest.mark.parametrize(
-    ("family", "link"), [("gaussian", "identity"), ("poisson", "log")]
-)
-def test_a_held_parameter_is_held(family, link):
-    """Whatever stays free, the sd or correlation is the one that was asked for."""
-    fitted = fit_rows(model(family, link, "three", seed=39), family=family, link=link)
-    if family == "gaussian":
-        structure, theta = linear_problem(fitted).structure, fitted.point
-    else:
-        problem, _ = build_problem(fitted.source, family, link, fitted.method)  # type: ignore[arg-type]
-        structure, theta = problem.structure, fitted.point[problem.p :]
-    assert structure is not None
-    rng = np.random.default_rng(5)
-
-    for effects, value in (((1,), 0.3), ((2, 0), -0.4)):
-        held = hold(structure.covariance, theta, Parameter(0, effects), value)
-        x = np.abs(held.start + rng.normal(size=len(held.start)))
-        sigma = held.covariance.sigma(held.base + held.J @ x, 0)
-        sd = np.sqrt(np.diag(sigma))
-        i, j = effects[0], effects[-1]
-        got = sd[i] if i == j else sigma[i, j] / (sd[i] * sd[j])
-        assert got == pytest.approx(value)
-
-
-def test_an_effect_without_variance_has_no_correlation():
-    """The interval is the whole range, and the estimate no number."""
-    rng = np.random.default_rng(2)
-    x, site = rng.normal(size=200), np.repeat(np.arange(10), 20)
-    y = x + rng.normal(size=10)[site] + rng.normal(size=200)
-    table = pd.DataFrame({"y": y, "x": x, "site": site})
-    fitted = fit("y ~ x + (x | site)", table, family="gaussian", method="ml")
-    (term,) = fitted.random
-    flat = replace(term, sigma=np.diag([float(term.sigma[0, 0]), 0.0]))
-
-    found = {i.name: i for i in sd_intervals(replace(fitted, random=(flat,)))}
-
-    corr = found["corr site Intercept, x"]
-    assert np.isnan(corr.estimate)
-    assert (corr.low, corr.high) == (-1.0, 1.0)
-
-
-def test_a_poisson_limit_has_no_upper_end():
-    """Where theta may be infinite, so is its limit."""
-    rng = np.random.default_rng(4)
-    site = np.repeat(np.arange(12), 25)
-    y = rng.poisson(np.exp(0.5 + 0.4 * rng.normal(size=12))[site]).astype(float)
-    table = pd.DataFrame({"y": y, "site": site})
-    fitted = fit("y ~ 1 + (1 | site)", table, family="nbinom2")
-
-    found = {i.name: i for i in sd_intervals(fitted)}
-
-    assert found["dispersion"].high == np.inf
-    assert found["dispersion"].low > 1.0
-
-
 @pytest.mark.parametrize("family", ["gaussian", "binomial", "gamma", "nbinom2"])
 def test_bootstrap_is_reproducible_and_covers(family):
     """A seed gives the same draws, centred near the estimates they came from."""
@@ -334,34 +190,6 @@ def test_bootstrap_refuses_pseudo_data():
     rows = replace(model("poisson", "log", "intercept"), constant=-3.0)
     with pytest.raises(UsageError, match="rows themselves"):
         bootstrap(fit_rows(rows, family="poisson"), 2, seed=1)
-
-
-def test_explained_by_hand():
-    """Marginal and conditional R2 are ratios of the variances of their definition."""
-    fit = reference("sleepstudy", "Reaction ~ Days + (Days | Subject)")
-    days = load("sleepstudy")[1]["Days"].to_numpy(float)
-    fixed = float(np.var(fit.estimates[1] * days, ddof=1))
-    sigma = fit.random[0].sigma
-    Z = np.column_stack([np.ones(len(days)), days])
-    random = float(np.mean(np.einsum("ni,ij,nj->n", Z, sigma, Z)))
-    total = fixed + random + float(fit.residual_sd or 0.0) ** 2
-
-    shares = explained(fit)
-
-    assert shares.marginal == pytest.approx(fixed / total, rel=1e-10)
-    assert shares.conditional == pytest.approx((fixed + random) / total, rel=1e-10)
-    assert shares.marginal == pytest.approx(0.279, abs=1e-3)
-    assert shares.conditional == pytest.approx(0.799, abs=1e-3)
-
-
-def test_explained_of_products_is_that_of_rows():
-    """Cross-products hold all that a gaussian R2 needs."""
-    rows = model("gaussian", "identity", "slope", seed=34)
-    one = explained(fit_rows(rows, family="gaussian"))
-    two = explained(fit_products(cross_products(rows)))
-
-    assert one.marginal == pytest.approx(two.marginal, rel=1e-9)
-    assert one.conditional == pytest.approx(two.conditional, rel=1e-9)
 
 
 @pytest.mark.parametrize("structure", ["intercept", "slope", "nested", "nested-slope"])
@@ -415,34 +243,47 @@ def test_a_new_site_is_predicted_without_effect():
     np.testing.assert_allclose(prediction.mean, np.exp(fixed))
 
 
-def test_summary_of_a_linear_model():
-    """The summary follows lme4's order and carries sites and degrees of freedom."""
-    text = summary(
-        reference("sleepstudy", "Reaction ~ Days + (Days | Subject)"),
-        "Reaction ~ Days + (Days | Subject)",
+def test_one_random_effect_is_tested_with_the_mixture_of_chi_squares():
+    """Self & Liang (1987): half a point mass at zero for one variance."""
+    days = "Reaction ~ Days + "
+    one = reference("sleepstudy", days + "(1 | Subject)", "ml")
+    both = reference("sleepstudy", days + "(Days | Subject)", "ml")
+    none = fit("Reaction ~ Days", load("sleepstudy")[1], family="gaussian", method="ml")
+
+    intercept, slope, all_of_it = (
+        compare(none, one),
+        compare(one, both),
+        compare(none, both),
     )
 
-    order = [
-        "Linear mixed model fit by REML",
-        "Formula:",
-        "AIC",
-        "Random effects:",
-        "Number of obs: 180, Subject: 18",
-        "Rows per Subject: min 10, median 10, max 10",
-        "Fixed effects:",
-    ]
-    positions = [text.index(part) for part in order]
-    assert positions == sorted(positions)
-    assert "251.405     6.82456  17.0   36.838" in text
+    assert intercept.p_boundary == pytest.approx(0.5 * intercept.p)
+    mixture = 0.5 * (chi2.sf(slope.statistic, 1) + chi2.sf(slope.statistic, 2))
+    assert slope.p_boundary == pytest.approx(mixture)
+    assert "conservative" in slope.note
+    assert all_of_it.p_boundary is None
+    assert "several parameters" in all_of_it.note
+    fixed = compare(one, reference("sleepstudy", "Reaction ~ 1 + (1 | Subject)", "ml"))
+    assert (fixed.p_boundary, fixed.note) == (None, "")
 
 
-def test_summary_puts_the_verdict_before_the_table():
-    """What to doubt comes before the numbers."""
-    fit = reference(
-        "scotssec",
-        "attain ~ verbal + sex + social + (1 | second) + (1 | second:primary)",
-        "ml",
+def test_a_variance_of_zero_is_not_significant():
+    """Where dropping an effect costs nothing, the mixture's p value is 1."""
+    table = pd.DataFrame(
+        {"y": np.tile([1.0, 2.0, 3.0, 5.0], 5), "g": np.repeat(list("abcde"), 4)}
     )
-    text = summary(fit)
+    one = fit("y ~ 1 + (1 | g)", table, family="gaussian", method="ml")
+    none = fit("y ~ 1", table, family="gaussian", method="ml")
 
-    assert text.index("BOUNDARY") < text.index("Fixed effects:")
+    assert compare(one, none).p_boundary == pytest.approx(1.0)
+
+
+def test_wald_tests_take_the_covariance_asked_for():
+    """The z of one column is the root of its Wald test, with theta joint and fixed."""
+    fitted = reference("cbpp", "cbind(incidence, size - incidence) ~ 1 + (1 | herd)")
+    epil = reference("epil", "y ~ trt + (1 | subject)")
+
+    for theta in ("joint", "fixed"):
+        (test,) = anova(epil, wald=True, theta=theta)  # type: ignore[arg-type]
+        z = epil.wald(theta=theta)[1]["z"]  # type: ignore[arg-type]
+        assert test.statistic == pytest.approx(z**2)
+    assert fitted.wald(theta="fixed")[0]["se"] < fitted.wald()[0]["se"]
