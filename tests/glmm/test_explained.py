@@ -21,9 +21,6 @@ from fedglmm_flower.glmm.reduce import cross_products
 from tests.laws.designs import model
 from tests.reference.rows import load, reference_rows
 
-CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-EPIL = "y ~ lbase * trt + lage + V4 + (1 | subject)"
-
 
 @cache
 def reference(name: str, formula: str, method: str | None = None) -> FittedModel:

@@ -283,7 +283,7 @@ def test_wald_tests_take_the_covariance_asked_for():
     epil = reference("epil", "y ~ trt + (1 | subject)")
 
     for theta in ("joint", "fixed"):
-        (test,) = anova(epil, wald=True, theta=theta)  # type: ignore[arg-type]
-        z = epil.wald(theta=theta)[1]["z"]  # type: ignore[arg-type]
+        (test,) = anova(epil, wald=True, theta=theta)
+        z = epil.wald(theta=theta)[1]["z"]
         assert test.statistic == pytest.approx(z**2)
     assert fitted.wald(theta="fixed")[0]["se"] < fitted.wald()[0]["se"]

@@ -20,7 +20,6 @@ from tests.laws.designs import model
 from tests.reference.rows import load, reference_rows
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-EPIL = "y ~ lbase * trt + lage + V4 + (1 | subject)"
 
 
 @cache
