@@ -102,7 +102,8 @@ def marginal_means(
         the grid is kept to.
     weights : {"equal", "proportional", "outer"}
         How the other factors are averaged: evenly, by how often their combinations
-        occur, or by the product of how often each level occurs.
+        occur, or by the product of how often each level occurs.  Rows are counted
+        with their weights; of a federated binomial fit it is trials that are known.
     offset : float
         Added on the link scale; 0 is one unit of exposure.
     level : float
