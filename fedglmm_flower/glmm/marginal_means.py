@@ -103,7 +103,7 @@ def marginal_means(
     weights : {"equal", "proportional", "outer"}
         How the other factors are averaged: evenly, by how often their combinations
         occur, or by the product of how often each level occurs.  Rows are counted
-        with their weights; of a federated binomial fit it is trials that are known.
+        with their weights; of a federated fit, trials and exposure are counted.
     offset : float
         Added on the link scale; 0 is one unit of exposure.
     level : float
