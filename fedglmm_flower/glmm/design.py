@@ -258,9 +258,8 @@ def _index(
     return tuple(map(":".join, at)), index
 
 
-def _natural(path: tuple[str, ...]) -> tuple[list[str | int], str]:
+def _natural(path: tuple[str, ...]) -> tuple[list[str | int], tuple[str, ...]]:
     """Order in which people count: 2 before 10; equal numbers by their spelling."""
-    name = ":".join(path)
     # The odd pieces are numbers, so kinds never meet.
-    pieces = re.split(r"(\d+)", name)
-    return [int(p) if j % 2 else p for j, p in enumerate(pieces)], name
+    pieces = re.split(r"(\d+)", ":".join(path))
+    return [int(p) if j % 2 else p for j, p in enumerate(pieces)], path
