@@ -261,5 +261,5 @@ def _index(
 def _natural(path: tuple[str, ...]) -> tuple[list[str | int], tuple[str, ...]]:
     """Order in which people count: 2 before 10; equal numbers by their spelling."""
     # The odd pieces are numbers, so kinds never meet.
-    pieces = re.split(r"(\d+)", ":".join(path))
+    pieces = re.split(r"(\d{1,18})", ":".join(path))
     return [int(p) if j % 2 else p for j, p in enumerate(pieces)], path
