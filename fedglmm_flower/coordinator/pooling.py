@@ -1,7 +1,7 @@
 """From accepted releases to one fitted model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, response
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
+from fedglmm_flower.glmm.asked import Asked
 from fedglmm_flower.glmm.coordinates import build_coordinates
 from fedglmm_flower.glmm.design import (
     BlockSums,
@@ -82,7 +83,8 @@ def fit_sums(
         for t in targets.values()
     ]
     labels = {name: tuple(targets) for name in groups}
-    return fit_products(products_of_sums(model, blocks, labels), method)
+    fitted = fit_products(products_of_sums(model, blocks, labels), method)
+    return replace(fitted, asked=Asked(model, dict(groups)))
 
 
 def require_determined(model: Model, targets: Mapping[str, Targets]) -> None:
@@ -175,4 +177,5 @@ def fit_pseudo(
 ) -> FittedModel:
     """Fit the GLMM to pseudo-data."""
     rows = pseudo_rows(model, targets, draws, groups)
-    return fit_rows(rows, family=model.family, link=model.link, method=method)
+    fitted = fit_rows(rows, family=model.family, link=model.link, method=method)
+    return replace(fitted, asked=Asked(model, dict(groups)))

@@ -1,13 +1,14 @@
 """Likelihood-ratio and Wald tests, of models and of terms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import chi2
 
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.glmm.fitted import FittedModel
+from fedglmm_flower.glmm.fitted import FittedModel, Theta
 from fedglmm_flower.glmm.refit import by_likelihood, contains, refit, terms_of, without
+from fedglmm_flower.glmm.rows import FloatArray
 
 _ROUNDING = 1e-6  # log-likelihood by which a larger model may seem worse
 
@@ -24,12 +25,21 @@ class Test:
     statistic : float
     df : int
     p : float
+        Of the chi-square distribution.
+    p_boundary : float or None
+        Where exactly one random effect is tested: of the even mixture of chi-square
+        distributions with df - 1 and df degrees (Self & Liang 1987; Stram & Lee 1994,
+        case 3), which allows for a variance that cannot be negative.
+    note : str
+        What to know before reading `p`; empty where there is nothing.
     """
 
     term: str
     statistic: float
     df: int
     p: float
+    p_boundary: float | None = None
+    note: str = ""
 
 
 def _test(term: str, statistic: float, df: int) -> Test:
@@ -44,6 +54,8 @@ def compare(one: FittedModel, two: FittedModel) -> Test:
     REML fits with different fixed effects are fitted again by ML, for their criteria
     are of different data.  A variance at zero is on the edge of its range: the p
     value of a test that drops it is then too large (at most twofold for one variance).
+    The test says so, and gives the p value of the mixture where one random effect is
+    all that differs.
 
     Parameters
     ----------
@@ -73,7 +85,34 @@ def compare(one: FittedModel, two: FittedModel) -> Test:
         raise UsageError(
             "compare: the models are not nested; compare their AIC or BIC instead"
         )
-    return _test("models", 2.0 * gain, large.df - small.df)
+    return _at_boundary(_test("models", 2.0 * gain, large.df - small.df), small, large)
+
+
+def _at_boundary(test: Test, small: FittedModel, large: FittedModel) -> Test:
+    """The test, with what it means that variances end at zero."""
+    more = _effects(large) - _effects(small)
+    if not more:
+        return test
+    if len(more) > 1 or small.names != large.names or _effects(small) - _effects(large):
+        note = (
+            "several parameters differ, and a variance among them ends at zero: p is "
+            "conservative (too large); the bootstrap of the smaller model is exact"
+        )
+        return replace(test, note=note)
+    beside = 0.0 if test.statistic > 0 else 1.0  # chi-square of no degrees: 0 for sure
+    if test.df > 1:
+        beside = float(chi2.sf(test.statistic, test.df - 1))
+    note = (
+        "one random effect is tested, whose variance ends at zero: p is conservative "
+        "(too large); p_boundary is that of the even mixture of chi-square "
+        f"distributions with {test.df - 1} and {test.df} degrees of freedom"
+    )
+    return replace(test, p_boundary=0.5 * (beside + test.p), note=note)
+
+
+def _effects(fitted: FittedModel) -> set[tuple[str, str]]:
+    """Random effects by group and column."""
+    return {(term.group, name) for term in fitted.random for name in term.names}
 
 
 def drop1(fitted: FittedModel) -> list[Test]:
@@ -93,7 +132,9 @@ def drop1(fitted: FittedModel) -> list[Test]:
     return tests
 
 
-def anova(fitted: FittedModel, *, wald: bool = False) -> list[Test]:
+def anova(
+    fitted: FittedModel, *, wald: bool = False, theta: Theta = "joint"
+) -> list[Test]:
     """
     Type II test of every term: after all terms that do not contain it.
 
@@ -102,9 +143,11 @@ def anova(fitted: FittedModel, *, wald: bool = False) -> list[Test]:
     fitted : FittedModel
     wald : bool
         Wald tests from the one fit, instead of likelihood ratios from refits.
+    theta : {"joint", "fixed"}
+        Covariance that Wald tests take; see `FittedModel.covariance_of`.
     """
     if wald:
-        return _wald(fitted)
+        return _wald(fitted, fitted.covariance_of(theta))
     full = by_likelihood(fitted)
     terms = terms_of(full.names)
     tests = []
@@ -116,7 +159,7 @@ def anova(fitted: FittedModel, *, wald: bool = False) -> list[Test]:
     return tests
 
 
-def _wald(fitted: FittedModel) -> list[Test]:
+def _wald(fitted: FittedModel, covariance: FloatArray) -> list[Test]:
     """Differences of quadratic forms, as ``car::Anova`` takes them."""
     terms = terms_of(fitted.names)
     position = {name: j for j, name in enumerate(fitted.names)}
@@ -126,7 +169,7 @@ def _wald(fitted: FittedModel) -> list[Test]:
         if not at:
             return 0.0
         b = fitted.estimates[at]
-        return float(b @ np.linalg.solve(fitted.covariance[np.ix_(at, at)], b))
+        return float(b @ np.linalg.solve(covariance[np.ix_(at, at)], b))
 
     tests = []
     for term, columns in terms.items():

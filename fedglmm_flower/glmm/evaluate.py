@@ -102,7 +102,7 @@ def atom_rows(
     kept[complete] = positive
     values = np.empty((n, len(model.atoms)))
     for at, atom in enumerate(model.atoms):
-        values[:, at] = _atom(atom, rows, where)
+        values[:, at] = atom_value(atom, rows, where)
     trials = _optional(model.trials, rows, n, 1.0, where)
     out = AtomRows(
         values=values,
@@ -202,18 +202,34 @@ def _walk(tree: ast.expr, columns: Mapping[str, FloatArray]) -> Any:
     raise AssertionError(ast.dump(tree))  # pragma: no cover - expressions are checked
 
 
-def _atom(atom: Atom, rows: Mapping[str, FloatArray], where: str) -> FloatArray:
+def atom_value(atom: Atom, rows: Mapping[str, FloatArray], where: str) -> FloatArray:
+    """
+    Scaled values, or level codes, of one atom.
+
+    Raises
+    ------
+    DataError
+        If its expression is not finite in some row.
+    """
     if atom.is_factor:
         return rows[atom.name]
     assert atom.expression is not None  # noqa: S101 - a continuous atom has one
-    value = _finite(atom.expression, rows, where)
+    value = finite_value(atom.expression, rows, where)
     scaled: FloatArray = (value - atom.center) / atom.scale
     return scaled
 
 
-def _finite(
+def finite_value(
     expression: Expression, rows: Mapping[str, FloatArray], where: str
 ) -> FloatArray:
+    """
+    Value of an expression on complete rows.
+
+    Raises
+    ------
+    DataError
+        If it is not finite in some row.
+    """
     n = len(next(iter(rows.values()))) if rows else 0
     value = np.broadcast_to(evaluate_expression(expression, rows), (n,)).copy()
     _require(
@@ -235,7 +251,7 @@ def _optional(
 ) -> FloatArray:
     if expression is None:
         return np.full(n, default)
-    return _finite(expression, rows, where)
+    return finite_value(expression, rows, where)
 
 
 def _response(model: Model, rows: Mapping[str, FloatArray], where: str) -> FloatArray:
@@ -243,7 +259,7 @@ def _response(model: Model, rows: Mapping[str, FloatArray], where: str) -> Float
     if response.column is not None:
         return rows[response.column]
     assert response.expression is not None  # noqa: S101 - one of the two is set
-    return _finite(response.expression, rows, where)
+    return finite_value(response.expression, rows, where)
 
 
 def _check_range(

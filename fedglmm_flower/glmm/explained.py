@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedglmm_flower.errors import UsageError
 from fedglmm_flower.glmm.families import family_class
 from fedglmm_flower.glmm.fitted import FittedModel
-from fedglmm_flower.glmm.latent import distribution_variance
+from fedglmm_flower.glmm.latent import Approximation, distribution_variance
 from fedglmm_flower.glmm.rows import CrossProducts, FloatArray, ModelRows
 
 
@@ -32,24 +33,44 @@ class Explained:
     rest: float
 
 
-def explained(fitted: FittedModel) -> Explained:
+def explained(
+    fitted: FittedModel, approximation: Approximation = "lognormal"
+) -> Explained:
     """
     R2 of Nakagawa et al. (2017), eqs. 2.4 and 2.5; any family, any random effects.
 
-    Random slopes enter with their variance averaged over rows (Johnson 2014).  Log
-    links use the log-normal approximation.
+    Random slopes enter with their variance averaged over rows (Johnson 2014).
+
+    Parameters
+    ----------
+    fitted : FittedModel
+    approximation : {"lognormal", "delta", "trigamma"}
+        Of the family's own variance, where it has none on the link scale; Nakagawa et
+        al. recommend ``trigamma`` for log links.  ``delta`` is for binomial models
+        too, which otherwise take their latent variable's variance.
+
+    Raises
+    ------
+    UsageError
+        For another word.
     """
+    if approximation not in ("lognormal", "delta", "trigamma"):
+        raise UsageError(
+            f"explained: found {approximation!r}; write lognormal, delta or trigamma"
+        )
     source = fitted.source
     if isinstance(source, CrossProducts):
         fixed, random = _of_products(fitted, source)
         rest = float(fitted.residual_sd or 0.0) ** 2
     else:
-        fixed, random, rest = _of_rows(fitted, source)
+        fixed, random, rest = _of_rows(fitted, source, approximation)
     total = fixed + random + rest
     return Explained(fixed / total, (fixed + random) / total, fixed, random, rest)
 
 
-def _of_rows(fitted: FittedModel, rows: ModelRows) -> tuple[float, float, float]:
+def _of_rows(
+    fitted: FittedModel, rows: ModelRows, approximation: Approximation
+) -> tuple[float, float, float]:
     w = rows.weights
     eta = rows.basis @ (rows.coefficients.T @ fitted.estimates)
     mean = float(np.average(eta, weights=w))
@@ -63,7 +84,7 @@ def _of_rows(fitted: FittedModel, rows: ModelRows) -> tuple[float, float, float]
     kind = family_class(fitted.family, fitted.link)
     family = kind(rows.response, w, rows.trials, 0.0)
     psi = 0.0 if fitted.dispersion is None else float(np.log(fitted.dispersion))
-    rest = distribution_variance(family, random, eta + rows.offset, psi)
+    rest = distribution_variance(family, random, eta + rows.offset, psi, approximation)
     return fixed, random, rest
 
 

@@ -1,15 +1,18 @@
 """A fitted model: estimates, their uncertainty, and what to think of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from fedglmm_flower.errors import UsageError
+from fedglmm_flower.glmm.asked import Asked
 from fedglmm_flower.glmm.rows import CrossProducts, FloatArray, ModelRows
 from fedglmm_flower.glmm.verdict import Verdict
 
+Theta = Literal["joint", "fixed"]
 _TOGETHER = 1e-9  # 1 - |correlation| that rounding leaves of a perfect correlation
 
 
@@ -89,6 +92,9 @@ class FittedModel:
         The maximum in the engine's own coordinates.
     source : ModelRows or CrossProducts
         What was fitted, for tests and intervals that fit again.
+    asked : Asked or None
+        The question, where a formula was fitted: predictions of new tables and
+        marginal means need it.
     """
 
     family: str
@@ -109,6 +115,7 @@ class FittedModel:
     eta_range: tuple[float, float] | None
     point: FloatArray = field(repr=False, compare=False)
     source: ModelRows | CrossProducts = field(repr=False, compare=False)
+    asked: Asked | None = field(default=None, repr=False, compare=False)
 
     @property
     def se(self) -> FloatArray:
@@ -130,11 +137,42 @@ class FittedModel:
         """Whether the estimates are those of a maximum."""
         return all(v.fitted for v in self.verdicts)
 
-    def wald(self, level: float = 0.95) -> list[dict[str, Any]]:
-        """Fixed effects with Wald tests and intervals."""
+    def covariance_of(self, theta: Theta = "joint") -> FloatArray:
+        """
+        Covariance of the fixed effects, shape (p, p).
+
+        Parameters
+        ----------
+        theta : {"joint", "fixed"}
+            ``joint`` counts the uncertainty of the covariance parameters and the
+            dispersion, as the Hessian of lme4 and glmmTMB does; ``fixed`` takes them as
+            known (lme4's ``use.hessian = FALSE``).  A linear model has them known
+            either way, as lme4 has.
+
+        Raises
+        ------
+        UsageError
+            For another word.
+        """
+        if theta not in ("joint", "fixed"):
+            raise UsageError(f"theta: found {theta!r}; write joint or fixed")
+        return self.covariance if theta == "joint" else self.covariance_fixed_theta
+
+    def wald(self, level: float = 0.95, theta: Theta = "joint") -> list[dict[str, Any]]:
+        """
+        Fixed effects with Wald tests and intervals.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+        theta : {"joint", "fixed"}
+            See `covariance_of`.
+        """
         quantile = float(ndtri(0.5 + 0.5 * level))
         rows: list[dict[str, Any]] = []
-        for name, b, s in zip(self.names, self.estimates, self.se, strict=True):
+        errors = np.sqrt(np.maximum(np.diag(self.covariance_of(theta)), 0.0))
+        for name, b, s in zip(self.names, self.estimates, errors, strict=True):
             usable = bool(np.isfinite(s) and s > 0)
             z = float(b / s) if usable else None
             rows.append(

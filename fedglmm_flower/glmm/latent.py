@@ -1,13 +1,24 @@
 """Variances on the latent scale (Nakagawa, Johnson & Schielzeth 2017)."""
 
+from typing import Literal
+
 import numpy as np
+from scipy.special import polygamma
+from scipy.stats import norm
 
 from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.rows import FloatArray
 
+Approximation = Literal["lognormal", "delta", "trigamma"]
+_NODES = 30  # of the mean over the random effects
+
 
 def distribution_variance(
-    family: Family, random_variance: float, fixed: FloatArray, psi: float
+    family: Family,
+    random_variance: float,
+    fixed: FloatArray,
+    psi: float,
+    approximation: Approximation = "lognormal",
 ) -> float:
     """
     Observation-level variance of a family on the scale of its linear predictor.
@@ -22,26 +33,49 @@ def distribution_variance(
     psi : float
         Log of the dispersion.
 
+    approximation : {"lognormal", "delta", "trigamma"}
+        For log links, ``log(1 + v)``, ``v`` and ``trigamma(1 / v)``, where v is the
+        response's variance over its squared mean: 1 / mean for poisson, 1 / mean +
+        1 / theta for nbinom2, phi for gamma.  A binomial response has its
+        latent variable's variance, pi^2 / 3, 1 or pi^2 / 6, unless ``delta`` is asked
+        for: p (1 - p) over the squared slope of the inverse link, for one trial.
+
     References
     ----------
-    Nakagawa et al. (2017), J. R. Soc. Interface 14: 20170213, table 2; the
-    log-normal approximation for log links.
+    Nakagawa et al. (2017), J. R. Soc. Interface 14: 20170213, tables 1 and 2 and
+    section 4; p and the mean are averages over rows and random effects.
     """
-    if family.link == "logit":
-        return float(np.pi**2 / 3)
-    if family.link == "probit":
-        return 1.0
-    if family.link == "cloglog":
-        return float(np.pi**2 / 6)
     if family.name == "gaussian":
         return float(np.exp(psi))
+    if family.name == "binomial":
+        if approximation == "delta":
+            return _binomial_delta(family, random_variance, fixed)
+        latent = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
+        return float(latent[family.link])
     if family.name == "gamma":
-        return float(np.log1p(np.exp(psi)))
-    top = float(fixed.max())
-    average = float(np.average(np.exp(fixed - top), weights=family.w))
-    rate = np.exp(top + np.log(average) + 0.5 * random_variance)
-    extra = np.exp(-psi) if family.name == "nbinom2" else 0.0
-    return float(np.log1p(1.0 / rate + extra))
+        v = float(np.exp(psi))
+    else:
+        top = float(fixed.max())
+        average = float(np.average(np.exp(fixed - top), weights=family.w))
+        rate = np.exp(top + np.log(average) + 0.5 * random_variance)
+        v = float(1.0 / rate + (np.exp(-psi) if family.name == "nbinom2" else 0.0))
+    if approximation == "delta":
+        return v
+    return float(polygamma(1, 1.0 / v) if approximation == "trigamma" else np.log1p(v))
+
+
+def _binomial_delta(family: Family, random_variance: float, fixed: FloatArray) -> float:
+    """Variance of the response at its mean probability, carried to the link."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    eta = fixed[:, None] + np.sqrt(random_variance) * nodes
+    mean = family.inverse(eta) @ (weights / weights.sum())
+    p = float(np.average(mean, weights=family.w))
+    slope = {
+        "logit": p * (1.0 - p),
+        "probit": float(norm.pdf(norm.ppf(p))),
+        "cloglog": -(1.0 - p) * float(np.log1p(-p)),
+    }[family.link]
+    return p * (1.0 - p) / slope**2
 
 
 def latent_share(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.asked import Asked
 from fedglmm_flower.glmm.coordinates import build_coordinates
 from fedglmm_flower.glmm.design import Labels, rows_of_table
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
@@ -68,12 +69,13 @@ def fit_table(
         name: series[present].to_numpy(dtype=object)[rows.kept]
         for name, series in labels.items()
     }
-    return fit_rows(
+    fitted = fit_rows(
         rows_of_table(model, rows, kept, n_rows=n),
         family=model.family,
         link=model.link,
         method=method,
     )
+    return replace(fitted, asked=Asked(model, dict(groups)))
 
 
 def require_determined(model: Model, rows: AtomRows) -> None:

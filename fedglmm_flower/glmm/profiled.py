@@ -28,6 +28,8 @@ class Profile:
     u : tuple of arrays
         Spherical random effects, in units of the residual sd.
     factor : Elimination
+    gradient, sigma2_gradient : arrays of shape (t,)
+        Of the value, and of the residual variance, in theta.
     """
 
     value: float
@@ -37,6 +39,7 @@ class Profile:
     u: tuple[FloatArray, ...]
     factor: Elimination
     gradient: FloatArray
+    sigma2_gradient: FloatArray
 
 
 class Profiled:
@@ -106,7 +109,8 @@ class Profiled:
         u_hat, r_hat = chained @ direction, residual @ direction
         C = factor.selected_inverse()
         slope = 2.0 * np.einsum("gij,gjk->ik", self.ZZ @ Lambda, C)
-        slope -= 2.0 * (nu / pwrss) * (r_hat.T @ u_hat)
+        rss_slope = -2.0 * (r_hat.T @ u_hat)
+        slope += (nu / pwrss) * rss_slope
         if self.reml:
             T_inverse = np.linalg.inv(L @ L.T)
             slope -= 2.0 * np.einsum(
@@ -120,6 +124,7 @@ class Profiled:
             tuple(x @ direction for x in U),
             factor,
             -0.5 * self.covariance.gather(slope),
+            self.covariance.gather(rss_slope) / nu,
         )
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:

@@ -20,7 +20,7 @@ def linear_problem(fitted: FittedModel) -> LinearProblem:
     return LinearProblem(source, fitted.method)
 
 
-def satterthwaite(fitted: FittedModel) -> FloatArray:
+def satterthwaite(fitted: FittedModel, linear: FloatArray | None = None) -> FloatArray:
     """
     Degrees of freedom of the t statistic of every fixed effect.
 
@@ -32,6 +32,8 @@ def satterthwaite(fitted: FittedModel) -> FloatArray:
     ----------
     fitted : FittedModel
         Gaussian.
+    linear : array of shape (m, p), optional
+        Linear functions of the coefficients to take instead of each by itself.
 
     Raises
     ------
@@ -46,8 +48,9 @@ def satterthwaite(fitted: FittedModel) -> FloatArray:
     problem = linear_problem(fitted)
     objective = problem.objective
     p = len(fitted.names)
+    L = np.eye(p) if linear is None else linear
     if objective is None:
-        return np.full(p, problem.weight - p)
+        return np.full(len(L), problem.weight - p)
     nu = objective.degrees
     theta_hat = fitted.point
     free = np.flatnonzero(theta_hat != 0.0)
@@ -62,14 +65,14 @@ def satterthwaite(fitted: FittedModel) -> FloatArray:
         profile = objective.at(theta)
         penalty = nu * (np.log(s2 / profile.sigma2) + profile.sigma2 / s2 - 1.0)
         root = np.linalg.inv(profile.L).T * x[-1]
-        variances = np.diag(problem.coordinates.covariance(root))
-        return -2.0 * profile.value + float(penalty), variances
+        half = L @ problem.coordinates.estimates(root)
+        return -2.0 * profile.value + float(penalty), (half**2).sum(axis=1)
 
     d = len(start)
     h = _STEP * np.maximum(np.abs(start), 1e-2)
-    center, _ = both(start)
+    center, variances = both(start)
     hessian = np.empty((d, d))
-    slopes = np.empty((d, p))
+    slopes = np.empty((d, len(L)))
     shifts = np.diag(h)
     for i in range(d):
         up, down = both(start + shifts[i]), both(start - shifts[i])
@@ -82,4 +85,5 @@ def satterthwaite(fitted: FittedModel) -> FloatArray:
             hessian[i, j] = hessian[j, i] = cross / (4 * h[i] * h[j])
     # Twice the inverse of the Hessian of the deviance is the covariance.
     spread = 2.0 * np.einsum("ip,ij,jp->p", slopes, np.linalg.inv(hessian), slopes)
-    return np.asarray(2.0 * fitted.se**4 / spread, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2.0 * variances**2 / spread, dtype=np.float64)

@@ -1,134 +1,154 @@
-"""Profile-likelihood confidence intervals of standard deviations."""
+"""Profile-likelihood confidence intervals of covariance parameters."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import ndtri
 
-from fedglmm_flower.errors import UsageError
-from fedglmm_flower.glmm.boundary import restricted
 from fedglmm_flower.glmm.fitted import FittedModel
-from fedglmm_flower.glmm.generalized import build_problem
+from fedglmm_flower.glmm.held_covariance import Parameter
+from fedglmm_flower.glmm.held_likelihood import generalised_profile, linear_profile
 from fedglmm_flower.glmm.intervals import Interval, solve_distance
 from fedglmm_flower.glmm.refit import by_likelihood
-from fedglmm_flower.glmm.rows import CrossProducts, FloatArray
-from fedglmm_flower.glmm.satterthwaite import linear_problem
+
+_POISSON = 1e6  # theta of nbinom2 that cannot be told from infinity
+_RIGHT = 0.5 * np.pi  # the angle of correlation 1
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One interval to find; no parameter means residual sd or dispersion."""
+
+    label: str
+    estimate: float
+    parameter: Parameter | None
+
+    @property
+    def correlation(self) -> bool:
+        return self.parameter is not None and len(self.parameter.effects) == 2
 
 
 def sd_intervals(fitted: FittedModel, level: float = 0.95) -> list[Interval]:
     """
-    Profile intervals of the standard deviations of uncorrelated random effects.
+    Profile intervals of standard deviations, correlations and dispersion.
 
-    An interval that reaches zero starts there.  The residual sd of a linear model
-    comes last.  REML fits are profiled by ML.
+    They are the values that a likelihood-ratio test would not reject, as lme4's
+    ``confint(method = "profile")``.  Names are ``sd GROUP EFFECT`` and ``corr GROUP
+    EFFECT, EFFECT``, term by term; then ``residual sd``, or ``dispersion``.  REML fits
+    are profiled by ML.  An interval that reaches the edge of the range ends there: an
+    sd at 0, a correlation at -1 or 1, nbinom2's theta at infinity.  The correlation of
+    an effect without variance is NaN with the interval from -1 to 1.
+
+    Parameters
+    ----------
+    fitted : FittedModel
+        With random effects.
+    level : float
 
     Raises
     ------
     UsageError
-        For correlated effects, whose sds are no parameters of their own; the
-        bootstrap gives their intervals.
+        If the model has no random effects.
     """
-    if any(t.correlated and len(t.names) > 1 for t in fitted.random):
-        raise UsageError(
-            "profile: found correlated random effects; intervals of their standard "
-            "deviations come from the bootstrap, or write || for uncorrelated effects"
-        )
     full = by_likelihood(fitted)
     quantile = float(ndtri(0.5 + 0.5 * level))
-    profile = _linear(full) if full.family == "gaussian" else _generalised(full)
-    labels = [f"sd {t.group} {name}" for t in full.random for name in t.names]
-    sds = [float(s) for t in full.random for s in t.sd]
+    gaussian = full.family == "gaussian"
+    wanted = _wanted(full)
+    smallest = 0.05 * max((w.estimate for w in wanted if _is_sd(w)), default=1.0)
+    found = []
+    for one in wanted:
+        if np.isnan(one.estimate):
+            found.append(Interval(one.label, one.estimate, -1.0, 1.0))
+            continue
+        profile = (linear_profile if gaussian else generalised_profile)(
+            full, one.parameter
+        )
+        top = full.loglik
+        if full.method.startswith("aghq"):
+            # The grid of nodes turns with the order of the effects.
+            top = profile(one.estimate)
+        root = _root(profile, top)
+        if one.parameter is None:
+            low, high = _positive(one.estimate, root, quantile)
+        elif one.correlation:
+            low, high = _angle(one.estimate, root, quantile)
+        else:
+            low, high = _sd(one.estimate, root, quantile, smallest)
+        found.append(Interval(one.label, one.estimate, low, high))
+    return found
+
+
+def _is_sd(one: _Wanted) -> bool:
+    return one.parameter is not None and not one.correlation
+
+
+def _wanted(full: FittedModel) -> list[_Wanted]:
+    """All covariance parameters in the order of the summary."""
+    out = []
+    for t, term in enumerate(full.random):
+        for j, (name, sd) in enumerate(zip(term.names, term.sd, strict=True)):
+            label = f"sd {term.group} {name}"
+            out.append(_Wanted(label, float(sd), Parameter(t, (j,))))
+        for i in range(len(term.names) if term.correlated else 0):
+            for j in range(i + 1, len(term.names)):
+                label = f"corr {term.group} {term.names[i]}, {term.names[j]}"
+                r = term.correlation(i, j)
+                value = np.nan if r is None else r
+                out.append(_Wanted(label, value, Parameter(t, (i, j))))
     if full.residual_sd is not None:
-        labels.append("residual sd")
-        sds.append(full.residual_sd)
-    smallest = 0.05 * max(sds)
-    return [
-        _interval(
-            label,
-            sd,
-            lambda value, j=j: float(  # type: ignore[misc]
-                np.sqrt(max(2.0 * (full.loglik - profile(j, value)), 0.0))
-            ),
-            quantile=quantile,
-            scale=max(0.2 * sd, smallest),
-        )
-        for j, (label, sd) in enumerate(zip(labels, sds, strict=True))
-    ]
+        out.append(_Wanted("residual sd", full.residual_sd, None))
+    if full.dispersion is not None:
+        out.append(_Wanted("dispersion", full.dispersion, None))
+    return out
 
 
-def _interval(
-    label: str,
-    sd: float,
-    root: Callable[[float], float],
-    *,
-    quantile: float,
-    scale: float,
-) -> Interval:
-    """Both ends, given the signed root of the deviance."""
-    high = sd + solve_distance(lambda d: root(sd + d), quantile, scale)
-    low = 0.0
-    if sd > 0 and (label == "residual sd" or root(0.0) > quantile):
-        # On the logarithm, where zero is infinitely far.
-        step = solve_distance(lambda d: root(sd * np.exp(-d)), quantile, 0.2)
-        low = float(sd * np.exp(-step))
-    return Interval(label, sd, low, high)
+def _root(profile: Callable[[float], float], top: float) -> Callable[[float], float]:
+    """The signed root of the deviance, without its sign."""
+    return lambda value: float(np.sqrt(max(2.0 * (top - profile(value)), 0.0)))
 
 
-def _generalised(full: FittedModel) -> Callable[[int, float], float]:
-    """Largest log-likelihood with the j-th standard deviation held."""
-    if isinstance(full.source, CrossProducts):  # pragma: no cover
-        raise TypeError(type(full.source))
-    problem, _ = build_problem(full.source, full.family, full.link, full.method)
-    if problem.structure is None:  # pragma: no cover
-        raise UsageError("profile: the model has no random effects")
-    covariance = problem.structure.covariance
-    factors = np.concatenate([np.diag(R) for R in covariance.factors])
-
-    def value(j: int, sd: float) -> float:
-        start = full.point.copy()
-        free = np.ones(len(start), dtype=np.bool_)
-        start[problem.p + j] = sd * factors[j]
-        free[problem.p + j] = False
-        for other in range(covariance.size):
-            if free[problem.p + other] and start[problem.p + other] == 0.0:
-                start[problem.p + other] = 0.05  # zero may no longer be best
-        found = restricted(
-            problem.objective, start, free, problem.curvature, problem.limit
-        )
-        return found.value
-
-    return value
+def _sd(
+    sd: float, root: Callable[[float], float], quantile: float, smallest: float
+) -> tuple[float, float]:
+    """Both ends of a standard deviation's interval; zero where it is inside."""
+    high = sd + solve_distance(
+        lambda d: root(sd + d), quantile, max(0.2 * sd, smallest)
+    )
+    if sd == 0.0 or root(0.0) <= quantile:
+        return 0.0, high
+    # On the logarithm, where zero is infinitely far.
+    step = solve_distance(lambda d: root(sd * np.exp(-d)), quantile, 0.2)
+    return float(sd * np.exp(-step)), high
 
 
-def _linear(full: FittedModel) -> Callable[[int, float], float]:
-    """The same for a linear model, where the residual sd is one more parameter."""
-    problem = linear_problem(full)
-    objective = problem.objective
-    if objective is None or problem.structure is None:
-        raise UsageError("profile: the model has no random effects")
-    factors = np.concatenate([np.diag(R) for R in problem.structure.covariance.factors])
-    size, n = len(factors), objective.degrees
-    residual = float(full.residual_sd or 1.0)
+def _positive(
+    value: float, root: Callable[[float], float], quantile: float
+) -> tuple[float, float]:
+    """Both ends on the logarithm; infinity where it is inside."""
+    down = solve_distance(lambda d: root(value * np.exp(-d)), quantile, 0.1)
+    high = np.inf
+    if value < _POISSON and root(_POISSON * max(1.0, value)) > quantile:
+        up = solve_distance(lambda d: root(value * np.exp(d)), quantile, 0.1)
+        high = float(value * np.exp(up))
+    return float(value * np.exp(-down)), high
 
-    def value(j: int, sd: float) -> float:
-        others = [i for i in range(size) if i != j]
 
-        def deviance(x: FloatArray) -> float:
-            log_sigma = np.log(sd) if j == size else x[-1]
-            sigma = float(np.exp(log_sigma))
-            theta = np.empty(size)
-            theta[others] = x[: len(others)]
-            if j < size:
-                theta[j] = sd * factors[j] / sigma
-            profile = objective.at(theta)
-            ratio = profile.sigma2 / sigma**2
-            return float(-2.0 * profile.value + n * (ratio - 1.0 - np.log(ratio)))
+def _angle(
+    r: float, root: Callable[[float], float], quantile: float
+) -> tuple[float, float]:
+    """Both ends of a correlation, along the angle, where -1 and 1 are near."""
+    middle = float(np.arcsin(np.clip(r, -1.0, 1.0)))
+    ends = []
+    for side in (-1.0, 1.0):
+        room = _RIGHT - side * middle
 
-        start = np.maximum(np.abs(full.point[others]), 0.05)
-        if j < size:
-            start = np.append(start, np.log(residual))
-        best = minimize(deviance, start, method="BFGS", options={"gtol": 1e-7})
-        return -0.5 * float(best.fun)
+        def at(d: float, side: float = side, room: float = room) -> float:
+            return root(float(np.sin(middle + side * min(d, room))))
 
-    return value
+        if room < 1e-6 or at(room) <= quantile:
+            ends.append(side)
+            continue
+        step = solve_distance(at, quantile, 0.2 * min(room, 1.0))
+        ends.append(float(np.sin(middle + side * min(step, room))))
+    return ends[0], ends[1]

@@ -4,6 +4,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedglmm_flower.glmm.printed import (
+    aligned,
+    criteria,
+    dispersion,
+    random_table,
+    sizes,
+    title,
+)
+
 WIDTH = 88
 
 
@@ -23,7 +32,8 @@ def summary_text(result: Mapping[str, Any]) -> str:
     """
     study = result["study"]
     head = [
-        _title(result),
+        title(result["family"], result["method"], mixed=bool(result["random"]))
+        + ", one-round federation",
         f" Family: {result['family']} ( {result['link']} )",
         f"Formula: {study['formula']}",
         f"  Sites: {_sites(result)}",
@@ -35,11 +45,13 @@ def summary_text(result: Mapping[str, Any]) -> str:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
     for warning in result["diagnostics"]["warnings"]:
         lines += _wrapped(f"Warning: {warning}")
-    lines += ["", *_criteria(result), ""]
+    lines += ["", *criteria(result["aic"], result["bic"], result["loglik"]), ""]
     if result["random"]:
-        lines += ["Random effects:", *_random(result), ""]
+        table = random_table(result["random"], result["residual_sd"])
+        lines += ["Random effects:", *table, ""]
+    lines += [_sizes(result), ""]
     if result["dispersion"] is not None:
-        lines += [f"Dispersion: {result['dispersion']:.6g}", ""]
+        lines += [dispersion(result["family"], result["dispersion"]), ""]
     lines += ["Fixed effects:", *_fixed(result)]
     if result["pooled"] is not None:
         lines += ["", "Pooled fit of the same rows:", *_pooled(result)]
@@ -55,27 +67,6 @@ def _wrapped(text: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _title(result: Mapping[str, Any]) -> str:
-    method = result["method"]
-    kind = (
-        "Linear mixed model"
-        if result["family"] == "gaussian"
-        else ("Generalized linear mixed model")
-    )
-    if not result["random"]:
-        kind = kind.replace(" mixed", "")
-    named = {
-        "reml": "REML",
-        "ml": "maximum likelihood",
-        "laplace": "maximum likelihood (Laplace approximation)",
-    }
-    by = named.get(method)
-    if by is None:
-        nodes = method.partition(":")[2]
-        by = f"maximum likelihood (adaptive Gauss-Hermite quadrature, {nodes} nodes)"
-    return f"{kind} fit by {by}, one-round federation"
 
 
 def _sites(result: Mapping[str, Any]) -> str:
@@ -130,24 +121,13 @@ def _accuracy(result: Mapping[str, Any]) -> str:
     return text
 
 
-def _criteria(result: Mapping[str, Any]) -> list[str]:
-    names = ("AIC", "BIC", "logLik")
-    values = (result["aic"], result["bic"], result["loglik"])
-    return _table([names, tuple(f"{v:.2f}" for v in values)], left=0)
-
-
-def _random(result: Mapping[str, Any]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("Group", "Name", "Std.Dev.", "Corr")]
-    for row in result["random"]:
-        if row["term2"] is None:
-            sd = f"{row['sd']:.6g}"
-            rows.append((row["group"], row["term1"], sd, ""))
-        else:
-            corr = "--" if row["corr"] is None else f"{row['corr']:.3f}"
-            rows.append((row["group"], f"{row['term1']}, {row['term2']}", "", corr))
-    if result["residual_sd"] is not None:
-        rows.append(("Residual", "", f"{result['residual_sd']:.6g}", ""))
-    return _table(rows, left=2)
+def _sizes(result: Mapping[str, Any]) -> str:
+    """Rows, unless they are hidden, and clusters of each group."""
+    levels: dict[str, set[str]] = {}
+    for row in result.get("ranef", ()):
+        levels.setdefault(row["group"], set()).add(row["level"])
+    counts = {group: len(names) for group, names in levels.items()}
+    return sizes(result.get("n_rows"), counts)
 
 
 def _fixed(result: Mapping[str, Any]) -> list[str]:
@@ -164,7 +144,7 @@ def _fixed(result: Mapping[str, Any]) -> list[str]:
         )
         for row in result["fixed"]
     ]
-    return _table([heads, *rows], left=1)
+    return aligned([heads, *rows], left=1)
 
 
 def _pooled(result: Mapping[str, Any]) -> list[str]:
@@ -180,7 +160,7 @@ def _pooled(result: Mapping[str, Any]) -> list[str]:
             name = f"sd {theirs['group']} {theirs['term1']}"
             shift = ours["sd"] - theirs["sd"]
             rows.append((name, _number(theirs["sd"]), "", f"{shift:+.2g}", ""))
-    return _table(rows, left=1)
+    return aligned(rows, left=1)
 
 
 def _number(value: float | None) -> str:
@@ -195,16 +175,3 @@ def _p_value(value: float | None) -> str:
 
 def _error(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2g}"
-
-
-def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Columns of equal width; the first ``left`` ones flush left."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        " "
-        + "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

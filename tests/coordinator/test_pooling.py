@@ -11,6 +11,7 @@ from fedglmm_flower.coordinator.pooling import (
 )
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.errors import FitError
+from fedglmm_flower.glmm import marginal_means, predict
 from tests.coordinator.questions import (
     pooled_fit,
     study_of,
@@ -65,6 +66,27 @@ def test_gaussian_sums_are_the_pooled_fit(formula, options, method, rng):
     np.testing.assert_allclose(found.estimates, pooled.estimates, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("weights", ["equal", "proportional"])
+def test_sums_predict_tables_and_tell_marginal_means(weights, rng):
+    """A fit from sums answers what the fit of the pooled rows answers."""
+    study = study_of("y ~ a * f + b + h + (1 | site)", "gaussian", order=2)
+    frame = table_of("gaussian", rng)
+    found = fit_sums(study.model, targets_for(study, frame), "reml", GROUPS)
+    pooled = pooled_fit(study, frame)
+
+    ours, theirs = (marginal_means(m, "f", weights=weights) for m in (found, pooled))
+    new = frame.head(5).drop(columns="y")
+
+    np.testing.assert_allclose(ours.estimates, theirs.estimates, rtol=1e-6)
+    np.testing.assert_allclose(ours.se, theirs.se, rtol=1e-6)
+    np.testing.assert_allclose(
+        predict(found, new).eta, predict(pooled, new).eta, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        predict(found, new).eta_se, predict(pooled, new).eta_se, rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize(
     ("family", "options"),
     [
@@ -93,6 +115,11 @@ def test_factor_sums_are_the_pooled_fit(family, options, method, rng):
     pooled = pooled_fit(study, frame, method)
     np.testing.assert_allclose(found.estimates, pooled.estimates, atol=1e-8)
     assert found.loglik == pytest.approx(pooled.loglik, abs=1e-7)
+    # Shares of levels in pseudo-data count trials and exposure, those of a table rows.
+    if not {"trials", "offset"} & set(options):
+        ours = marginal_means(found, "h", weights="proportional")
+        theirs = marginal_means(pooled, "h", weights="proportional")
+        np.testing.assert_allclose(ours.estimates, theirs.estimates, atol=1e-7)
 
 
 def test_draws_share_the_mass_of_their_site(rng):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import chi2
 
@@ -14,14 +15,12 @@ from fedglmm_flower.glmm import (
     bootstrap,
     compare,
     drop1,
-    explained,
+    fit,
     fit_products,
     fit_rows,
     predict,
     profile_intervals,
     satterthwaite,
-    sd_intervals,
-    summary,
 )
 from fedglmm_flower.glmm.intervals import held
 from fedglmm_flower.glmm.reduce import cross_products
@@ -166,28 +165,6 @@ def test_profile_of_products_is_that_of_rows():
     assert by_rows[0].high == pytest.approx(by_products[0].high, rel=1e-6)
 
 
-def test_sd_intervals_agree_with_lme4():
-    """As confint(glmer(...), parm = "theta_"), whose spline is good to 3e-4."""
-    (herd,) = sd_intervals(reference("cbpp", CBPP))
-    subject, residual = sd_intervals(
-        reference("sleepstudy", "Reaction ~ Days + (1 | Subject)")
-    )
-
-    assert (herd.low, herd.high) == pytest.approx((0.34609447, 1.09988172), rel=3e-4)
-    assert (subject.low, subject.high) == pytest.approx(
-        (26.0071204, 52.9359835), rel=1e-5
-    )
-    assert (residual.low, residual.high) == pytest.approx(
-        (27.8138472, 34.5910499), rel=1e-5
-    )
-
-
-def test_sd_intervals_of_correlated_effects_point_to_the_bootstrap():
-    """Where sds are no parameters of their own, the message says what to do."""
-    with pytest.raises(UsageError, match="bootstrap"):
-        sd_intervals(reference("sleepstudy", "Reaction ~ Days + (Days | Subject)"))
-
-
 @pytest.mark.parametrize("family", ["gaussian", "binomial", "gamma", "nbinom2"])
 def test_bootstrap_is_reproducible_and_covers(family):
     """A seed gives the same draws, centred near the estimates they came from."""
@@ -213,34 +190,6 @@ def test_bootstrap_refuses_pseudo_data():
     rows = replace(model("poisson", "log", "intercept"), constant=-3.0)
     with pytest.raises(UsageError, match="rows themselves"):
         bootstrap(fit_rows(rows, family="poisson"), 2, seed=1)
-
-
-def test_explained_by_hand():
-    """Marginal and conditional R2 are ratios of the variances of their definition."""
-    fit = reference("sleepstudy", "Reaction ~ Days + (Days | Subject)")
-    days = load("sleepstudy")[1]["Days"].to_numpy(float)
-    fixed = float(np.var(fit.estimates[1] * days, ddof=1))
-    sigma = fit.random[0].sigma
-    Z = np.column_stack([np.ones(len(days)), days])
-    random = float(np.mean(np.einsum("ni,ij,nj->n", Z, sigma, Z)))
-    total = fixed + random + float(fit.residual_sd or 0.0) ** 2
-
-    shares = explained(fit)
-
-    assert shares.marginal == pytest.approx(fixed / total, rel=1e-10)
-    assert shares.conditional == pytest.approx((fixed + random) / total, rel=1e-10)
-    assert shares.marginal == pytest.approx(0.279, abs=1e-3)
-    assert shares.conditional == pytest.approx(0.799, abs=1e-3)
-
-
-def test_explained_of_products_is_that_of_rows():
-    """Cross-products hold all that a gaussian R2 needs."""
-    rows = model("gaussian", "identity", "slope", seed=34)
-    one = explained(fit_rows(rows, family="gaussian"))
-    two = explained(fit_products(cross_products(rows)))
-
-    assert one.marginal == pytest.approx(two.marginal, rel=1e-9)
-    assert one.conditional == pytest.approx(two.conditional, rel=1e-9)
 
 
 @pytest.mark.parametrize("structure", ["intercept", "slope", "nested", "nested-slope"])
@@ -294,34 +243,47 @@ def test_a_new_site_is_predicted_without_effect():
     np.testing.assert_allclose(prediction.mean, np.exp(fixed))
 
 
-def test_summary_of_a_linear_model():
-    """The summary follows lme4's order and carries sites and degrees of freedom."""
-    text = summary(
-        reference("sleepstudy", "Reaction ~ Days + (Days | Subject)"),
-        "Reaction ~ Days + (Days | Subject)",
+def test_one_random_effect_is_tested_with_the_mixture_of_chi_squares():
+    """Self & Liang (1987): half a point mass at zero for one variance."""
+    days = "Reaction ~ Days + "
+    one = reference("sleepstudy", days + "(1 | Subject)", "ml")
+    both = reference("sleepstudy", days + "(Days | Subject)", "ml")
+    none = fit("Reaction ~ Days", load("sleepstudy")[1], family="gaussian", method="ml")
+
+    intercept, slope, all_of_it = (
+        compare(none, one),
+        compare(one, both),
+        compare(none, both),
     )
 
-    order = [
-        "Linear mixed model fit by REML",
-        "Formula:",
-        "AIC",
-        "Random effects:",
-        "Number of obs: 180, Subject: 18",
-        "Rows per Subject: min 10, median 10, max 10",
-        "Fixed effects:",
-    ]
-    positions = [text.index(part) for part in order]
-    assert positions == sorted(positions)
-    assert "251.405     6.82456  17.0   36.838" in text
+    assert intercept.p_boundary == pytest.approx(0.5 * intercept.p)
+    mixture = 0.5 * (chi2.sf(slope.statistic, 1) + chi2.sf(slope.statistic, 2))
+    assert slope.p_boundary == pytest.approx(mixture)
+    assert "conservative" in slope.note
+    assert all_of_it.p_boundary is None
+    assert "several parameters" in all_of_it.note
+    fixed = compare(one, reference("sleepstudy", "Reaction ~ 1 + (1 | Subject)", "ml"))
+    assert (fixed.p_boundary, fixed.note) == (None, "")
 
 
-def test_summary_puts_the_verdict_before_the_table():
-    """What to doubt comes before the numbers."""
-    fit = reference(
-        "scotssec",
-        "attain ~ verbal + sex + social + (1 | second) + (1 | second:primary)",
-        "ml",
+def test_a_variance_of_zero_is_not_significant():
+    """Where dropping an effect costs nothing, the mixture's p value is 1."""
+    table = pd.DataFrame(
+        {"y": np.tile([1.0, 2.0, 3.0, 5.0], 5), "g": np.repeat(list("abcde"), 4)}
     )
-    text = summary(fit)
+    one = fit("y ~ 1 + (1 | g)", table, family="gaussian", method="ml")
+    none = fit("y ~ 1", table, family="gaussian", method="ml")
 
-    assert text.index("BOUNDARY") < text.index("Fixed effects:")
+    assert compare(one, none).p_boundary == pytest.approx(1.0)
+
+
+def test_wald_tests_take_the_covariance_asked_for():
+    """The z of one column is the root of its Wald test, with theta joint and fixed."""
+    fitted = reference("cbpp", "cbind(incidence, size - incidence) ~ 1 + (1 | herd)")
+    epil = reference("epil", "y ~ trt + (1 | subject)")
+
+    for theta in ("joint", "fixed"):
+        (test,) = anova(epil, wald=True, theta=theta)
+        z = epil.wald(theta=theta)[1]["z"]
+        assert test.statistic == pytest.approx(z**2)
+    assert fitted.wald(theta="fixed")[0]["se"] < fitted.wald()[0]["se"]

@@ -163,6 +163,8 @@ def test_the_pooled_fit_is_compared_coefficient_by_coefficient(result):
 def test_correlations_and_residuals_are_shown(result):
     """Slopes with a correlation, a residual and a dispersion have their places."""
     result["random"] += [
+        {"group": "site", "term1": "x", "term2": None, "sd": 0.2},
+        {"group": "site", "term1": "z", "term2": None, "sd": 0.0},
         {"group": "site", "term1": "Intercept", "term2": "x", "corr": -0.25},
         {"group": "site", "term1": "x", "term2": "z", "corr": None},
     ]
@@ -170,10 +172,26 @@ def test_correlations_and_residuals_are_shown(result):
 
     text = summary_text(result)
 
-    assert "-0.250" in text
-    assert "--" in text
+    lines = text.splitlines()
+    (x,) = [i for i, line in enumerate(lines) if line.split()[:2] == ["x", "0.04"]]
+    assert lines[x].split()[-1] == "-0.25"
+    assert lines[x + 1].split()[-1] == "--"
     assert "Residual" in text
-    assert "Dispersion: 6.25" in text
+    assert "Dispersion (theta): 6.25" in text
+
+
+def test_numbers_of_rows_and_clusters_stand_between_the_tables(result):
+    """In lme4's place, as the summary of a fit on a table has them."""
+    effect = {"group": "site", "term": "Intercept", "estimate": 0.0, "sd": 0.1}
+    result.update(
+        n_rows=150, ranef=[{**effect, "level": "east"}, {**effect, "level": "west"}]
+    )
+
+    text = summary_text(result)
+
+    assert "Number of obs: 150, site: 2" in text
+    at = text.index("Number of obs")
+    assert text.index("Random effects:") < at < text.index("Fixed effects:")
 
 
 def test_unknown_standard_errors_are_na(result):
