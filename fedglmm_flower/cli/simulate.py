@@ -11,6 +11,7 @@ from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.simulate import simulate as run_simulation
 from fedglmm_flower.report import summary_text
 from fedglmm_flower.site import read_policy
+from fedglmm_flower.study.release import SETS
 
 NOT_CONVERGED = 4
 
@@ -46,10 +47,11 @@ def simulate(
         Path | None, typer.Option(help="A study.toml instead of formula and family.")
     ] = None,
     order: Annotated[
-        int | None, typer.Option(min=1, max=6, help="Highest order K; 4 by default.")
+        int | None, typer.Option(min=1, max=6, help="Highest order K of the moments.")
     ] = None,
     release_set: Annotated[
-        str | None, typer.Option(help="canonical, the default.")
+        str | None,
+        typer.Option(help="anchored or canonical; the better by default."),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
@@ -129,10 +131,10 @@ def _only_what_there_is(
         (
             "--release-set",
             release_set,
-            "the canonical set",
-            release_set in (None, "canonical"),
+            "the sets canonical and anchored",
+            release_set in (None, *SETS),
         ),
-        ("--anchor", anchor, "no anchored set", anchor is None),
+        ("--anchor", anchor, "local anchors", anchor in (None, "local")),
         ("--epsilon", epsilon, "no noise", epsilon is None),
         ("--delta", delta, "no noise", delta is None),
     ]

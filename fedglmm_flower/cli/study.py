@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from fedglmm_flower.errors import UsageError
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.whole_table import read_table, study_of_table
 from fedglmm_flower.study import Study, read_study, write_study
+from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
 
 app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
@@ -31,6 +32,7 @@ def init(
     weights: Annotated[str | None, typer.Option()] = None,
     levels: Annotated[list[str] | None, typer.Option(help="COL=a,b,c")] = None,
     order: Annotated[int | None, typer.Option(min=1, max=MAX_ORDER)] = None,
+    release_set: Annotated[str | None, typer.Option(help="anchored, canonical")] = None,
     method: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """
@@ -60,7 +62,7 @@ def init(
         levels=parse_levels(levels or []),
         study=None,
         order=order,
-        release_set=None,
+        release_set=release_set,
         method=method,
     ).study
     write_study(drafted, out)
@@ -79,9 +81,13 @@ def check(
         typer.echo(json.dumps({"digest": study.digest, "orders": rows}))
         return
     typer.echo(f"digest {study.digest}")
-    typer.echo("order  statistics  rows needed at a site (default policy)")
+    typer.echo("a site sends the first of these that its disclosure gate lets out:")
+    typer.echo("set        order  statistics  rows needed at a site (default policy)")
     for row in rows:
-        typer.echo(f"{row['order']:5d}  {row['statistics']:10d}  {row['rows']:6d}")
+        typer.echo(
+            f"{row['set']:9s}  {row['order']:5d}  {row['statistics']:10d}  "
+            f"{row['rows']:6d}"
+        )
 
 
 @app.command("show")
@@ -93,7 +99,7 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
     typer.echo(f"formula  {study.formula}")
     typer.echo(f"family   {study.family} ({study.link}), {study.method}")
     typer.echo(f"sites    {len(study.sites)}: {', '.join(study.sites)}")
-    typer.echo(f"release  {study.release_set}, moments to order {study.order}")
+    typer.echo(f"release  {', '.join(map(write_offer, study.offers))}")
     typer.echo("columns")
     for column in study.columns:
         if column.kind == "categorical":
@@ -106,11 +112,10 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
         typer.echo(f"  {column.name}{unit}: {column.kind}, {detail}")
 
 
-def _counts(study: Study) -> list[dict[str, int]]:
+def _counts(study: Study) -> list[dict[str, Any]]:
     policy, rows = Policy(), []
-    orders = [2] if study.family == "gaussian" else range(1, study.order + 1)
-    for order in orders:
-        count = len(study.statistics(order))
+    for name, order in study.offers:
+        count = len(study.statistics(order, name))
         needed = max(policy.min_rows, -int(-policy.rows_per_statistic * count // 1))
-        rows.append({"order": order, "statistics": count, "rows": needed})
+        rows.append({"set": name, "order": order, "statistics": count, "rows": needed})
     return rows

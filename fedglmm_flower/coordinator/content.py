@@ -141,12 +141,17 @@ def _warnings(
     found = [str(text) for text in plain["warnings"]]
     if fitted.exact:
         return found
-    lowered = [s for s, o in opened.items() if o.released.order < study.order]
+    asked = study.offers[0]
+    lowered = [
+        s
+        for s, o in opened.items()
+        if (o.released.release_set, o.released.order) != asked
+    ]
     if lowered:
         found.append(
-            f"{len(lowered)} of {len(opened)} sites sent moments of a lower order than "
-            f"{study.order}, as their disclosure policy demands; estimates are less "
-            "accurate"
+            f"{len(lowered)} of {len(opened)} sites sent less than the {asked[0]} set "
+            f"of order {asked[1]}, as their disclosure policy demands; estimates are "
+            "less accurate"
         )
     if fitted.residual > 1e-3:
         found.append(

@@ -156,15 +156,21 @@ def _draw(
             order -= 1
             wanted = wanted.lower(degrees, order)
             first = pseudo_site(model, wanted, starts, block)
+        # What is known at the anchor leaves little to chance.
+        few_will_do = scarce or wanted.anchored is not None
         many = [
             pseudo_site(model, wanted, starts, block + k)
-            for k in range(1, FEWEST_DRAWS if scarce else count)
+            for k in range(1, FEWEST_DRAWS if few_will_do else count)
         ]
         if order == 1:
             return [first, *many], [first]
-        below = wanted.lower(degrees, order - 1)
+        if wanted.anchored is not None and order == 2:
+            below = wanted.unbent()
+        else:
+            below = wanted.lower(degrees, order - 1)
         few = [
-            pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
+            pseudo_site(model, below, starts, block + k)
+            for k in range(1 if few_will_do else FEWEST_DRAWS)
         ]
         return [first, *many], few
 

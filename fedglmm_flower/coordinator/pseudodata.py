@@ -4,17 +4,21 @@ Factor cells are exact, and only continuous atoms are moved (design, section 4).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from fedglmm_flower.coordinator.anchored import AnchoredMoments
 from fedglmm_flower.coordinator.factor_cells import FactorCells, factor_cells
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.coordinator.tilting import tilt
 from fedglmm_flower.coordinator.transport import (
     Box,
     HermiteMoments,
+    Limits,
     hermite_transform,
     transport,
 )
@@ -33,6 +37,8 @@ MAX_ROWS = 4000
 ROWS_PER_ROW = 1.5
 LEAST_IN_CELL = 60
 _VARIES = 1e-9
+# The weights take up the rest.
+_WITH_ANCHOR: Final[Limits] = {"tolerance": 1e-6, "max_iterations": 60}
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def generate(
     means, sds = _spread(targets.moments, continuous, len(model.atoms))
     moving = [k for k, sd in enumerate(sds) if sd > _VARIES]
     if not moving:
-        return _rows_of_cells(model, cells, means, targets, exact=cells.determined)
+        fixed = _rows_of_cells(model, cells, means, targets, exact=cells.determined)
+        return fixed if fixed.exact else _corrected(fixed, targets)
     index, weights = _divide(cells, planned_rows(targets))
     problem = _Problem(
         model,
@@ -109,16 +116,40 @@ def generate(
         sds[moving],
     )
     start = problem.start(index, starts, block)
-    functions, goal = problem.functions(index, weights)
-    moved = transport(start, functions, goal, problem.box())
-    values = np.zeros((len(index), len(model.atoms)))
-    for at, k in zip(continuous, range(len(continuous)), strict=True):
-        values[:, at] = means[k]
-    for j, k in enumerate(moving):
-        values[:, continuous[k]] = means[k] + sds[k] * moved.points[:, j]
-    for j, at in enumerate(factor_at):
-        values[:, at] = cells.codes[index, j]
-    return PseudoRows(values, weights * targets.total, moved.residual, exact=False)
+    at = [continuous[k] for k in moving]
+
+    def place(points: FloatArray) -> FloatArray:
+        values = np.zeros((len(index), len(model.atoms)))
+        values[:, continuous] = means
+        values[:, at] = means[moving] + sds[moving] * points
+        values[:, factor_at] = cells.codes[index]
+        return values
+
+    moments, goal = problem.functions(index, weights)
+    functions: HermiteMoments | AnchoredMoments = moments
+    anchored = targets.anchored
+    if anchored is not None:
+        functions = AnchoredMoments(moments, anchored, place, at, sds[moving], start)
+        goal = np.concatenate([goal, anchored.means])
+    limits = {} if anchored is None else _WITH_ANCHOR
+    moved = transport(start, functions, goal, problem.box(), **limits)
+    rows = PseudoRows(
+        place(moved.points), weights * targets.total, moved.residual, exact=False
+    )
+    return _corrected(rows, targets)
+
+
+def _corrected(rows: PseudoRows, targets: Targets) -> PseudoRows:
+    """What is known at the anchor, met by the weights where little is missing."""
+    anchored = targets.anchored
+    if anchored is None:
+        return rows
+    means = anchored.means
+    functions = anchored.expansion.values(rows.values)[: len(means)]
+    tilted = tilt(rows.weights / targets.total, functions, means)
+    if not tilted.mild:
+        return rows
+    return replace(rows, weights=tilted.weights * targets.total)
 
 
 def responses_of(

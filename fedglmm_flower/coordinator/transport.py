@@ -9,6 +9,7 @@ smooth, and neither depends on how finely the rows divide the mass.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,36 @@ from scipy.special import expit
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+class Functions(Protocol):
+    """What the rows are moved for; see :class:`HermiteMoments`."""
+
+    scale: FloatArray
+
+    def values(self, points: FloatArray) -> FloatArray:
+        """Scaled means of all functions."""
+        ...
+
+    def slopes(self, points: FloatArray) -> FloatArray:
+        """Gradients at every row, shape (any, d, rows)."""
+        ...
+
+    def gram(self, slopes: FloatArray) -> FloatArray:
+        """Mass-weighted products of gradients."""
+        ...
+
+    def combine(self, alpha: FloatArray, slopes: FloatArray) -> FloatArray:
+        """Gradient of a combination at every row, shape (rows, d)."""
+        ...
+
+
+class Limits(TypedDict, total=False):
+    """When to stop."""
+
+    max_iterations: int
+    tolerance: float
+
 
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-10
@@ -197,7 +228,7 @@ def hermite(x: FloatArray, degree: int) -> FloatArray:
 
 def transport(
     start: FloatArray,
-    functions: HermiteMoments,
+    functions: Functions,
     targets: FloatArray,
     box: Box,
     *,
@@ -211,7 +242,7 @@ def transport(
     ----------
     start : array of shape (rows, d)
         Smooth start: a quasi-random Gaussian.
-    functions : HermiteMoments
+    functions : Functions
         What to match.
     targets : array of shape (m,)
         Released means of the same functions, unscaled.

@@ -46,7 +46,7 @@ def penalised_estimate(
         value, first = 0.0, np.zeros(len(frame.columns))
         second = np.zeros(len(frame.monomials))
         coefficients = b @ frame.columns + frame.offset
-        for functions, measure in batches():
+        for functions, measure in passes():
             eta = functions @ coefficients
             value += float(measure @ h(eta, 0))
             first += frame.columns @ ((measure * h(eta, 1)) @ functions)

@@ -82,9 +82,7 @@ def anchored_sums(
         functions = expansion.values(atoms)
         bend += functions[1 + p + k :] @ measure
         weights = expansion.weights(atoms)
-        update_dominance(
-            dominance, {name: w * measure for name, w in weights.items()}
-        )
+        update_dominance(dominance, {name: w * measure for name, w in weights.items()})
     at = {m: j for j, m in enumerate(frame.monomials)}
     out: dict[Statistic, float] = {}
     for s in statistics:

@@ -123,9 +123,7 @@ def _expressions(model: Model, policy: Policy) -> Iterator[Finding]:
     )
 
 
-def _dominance(
-    shares: Mapping[str, Dominance], policy: Policy
-) -> Iterator[Finding]:
+def _dominance(shares: Mapping[str, Dominance], policy: Policy) -> Iterator[Finding]:
     for name, d in shares.items():
         one = d.largest / d.total if d.total > 0 else 0.0
         two = (d.largest + d.second) / d.total if d.total > 0 else 0.0

@@ -23,6 +23,8 @@ from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
 from fedglmm_flower.study.formula import Formula, parse_formula
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.offers import Offer, best_offers, ladder, parse_offer
 from fedglmm_flower.study.study import Study
 
 DEFAULT_ORDER = 4
@@ -166,8 +168,8 @@ def study_of_table(
             offset=offset,
             weights=weights,
             levels=levels,
-            order=DEFAULT_ORDER if order is None else order,
-            release_set=release_set or "canonical",
+            order=order,
+            release_set=release_set,
             method=method,
         )
         labels = _labels(table, column)
@@ -197,8 +199,8 @@ def _propose(
     offset: str | None,
     weights: str | None,
     levels: Mapping[str, Sequence[str]],
-    order: int,
-    release_set: str,
+    order: int | None,
+    release_set: str | None,
     method: str | None,
 ) -> tuple[str, Study]:
     chosen = resolve_link(family, link)
@@ -225,15 +227,27 @@ def _propose(
         site_column=column,
         columns=columns,
         sites=sites,
-        release_set=release_set,
-        order=order,
         trials=trials,
         offset=offset,
         weights=weights,
         scales=scales,
     )
-    study.statistics(order)
+    study = replace(study, accept=_accept(study.model, order, release_set))
+    for name, k in study.offers:
+        study.statistics(k, name)
     return column, study
+
+
+def _accept(
+    model: Model, order: int | None, release_set: str | None
+) -> tuple[Offer, ...]:
+    """The sets that are asked: the best ones, or what the user says."""
+    best = best_offers(model)
+    if order is None and release_set is None:
+        return best
+    name = release_set or best[0][0]
+    default = best[0][1] if name == best[0][0] else DEFAULT_ORDER
+    return ladder(*parse_offer(f"{name}:{default if order is None else order}"))
 
 
 def _column(table: Table, name: str) -> str:

@@ -51,9 +51,7 @@ def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
         return f"sum of {curve}{tail}"
     if statistic.role == "information":
         return f"sum of second derivative of {curve} * {function}{tail}"
-    return (
-        f"sum of third derivative of {curve} * {column} * variance of eta{tail}"
-    )
+    return f"sum of third derivative of {curve} * {column} * variance of eta{tail}"
 
 
 def _function(model: Model, monomial: Monomial) -> str:
