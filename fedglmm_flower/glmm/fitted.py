@@ -89,6 +89,9 @@ class FittedModel:
         The maximum in the engine's own coordinates.
     source : ModelRows or CrossProducts
         What was fitted, for tests and intervals that fit again.
+    diverging : tuple of str
+        Fixed effects without a finite estimate, under separation.  Their variances
+        are NaN, and `wald` has None for everything but where the optimiser stopped.
     """
 
     family: str
@@ -109,6 +112,7 @@ class FittedModel:
     eta_range: tuple[float, float] | None
     point: FloatArray = field(repr=False, compare=False)
     source: ModelRows | CrossProducts = field(repr=False, compare=False)
+    diverging: tuple[str, ...] = ()
 
     @property
     def se(self) -> FloatArray:
@@ -129,6 +133,13 @@ class FittedModel:
     def converged(self) -> bool:
         """Whether the estimates are those of a maximum."""
         return all(v.fitted for v in self.verdicts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What there is to doubt, as paragraphs; a plain maximum has none."""
+        return [
+            v.about(self.diverging) for v in self.verdicts if v is not Verdict.CONVERGED
+        ]
 
     def wald(self, level: float = 0.95) -> list[dict[str, Any]]:
         """Fixed effects with Wald tests and intervals."""
@@ -203,5 +214,5 @@ class FittedModel:
             "icc": self.icc,
             "ranef": self.ranef(),
             "eta_range": None if self.eta_range is None else list(self.eta_range),
-            "warnings": [v.value for v in self.verdicts if v != Verdict.CONVERGED],
+            "warnings": self.warnings,
         }

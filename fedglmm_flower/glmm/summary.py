@@ -28,7 +28,8 @@ def summary(fitted: FittedModel, formula: str | None = None) -> str:
         lines.append(f"Formula: {formula}")
     for verdict in fitted.verdicts:
         if verdict is not Verdict.CONVERGED:
-            lines += ["", *textwrap.wrap(f"{verdict.name}: {verdict.value}", _WIDTH)]
+            text = f"{verdict.name}: {verdict.about(fitted.diverging)}"
+            lines += ["", *textwrap.wrap(text, _WIDTH)]
     lines += ["", _criteria(fitted)]
     if fitted.random:
         lines += ["", "Random effects:", *_random(fitted)]
@@ -113,7 +114,7 @@ def _fixed(fitted: FittedModel) -> list[str]:
     rows: list[tuple[str, ...]] = [("", "Estimate", "Std. Error", "z value", "p")]
     for row in fitted.wald():
         if row["z"] is None:
-            rows.append((row["name"], f"{row['estimate']:.6g}", "--", "--", "--"))
+            rows.append((row["name"], f"{row['estimate']:.6g}", "-", "-", "-"))
             continue
         cells = (f"{row['estimate']:.6g}", f"{row['se']:.6g}", f"{row['z']:.3f}")
         rows.append((row["name"], *cells, _p(row["p"])))
