@@ -102,10 +102,12 @@ class Study:
             )
         for part in model.formula.random:
             _check_group(part, self.site_column)
-        if len(model.formula.random) > 1:
+        varying = [c.name for effect in model.random for c in effect.columns]
+        twice = sorted({name for name in varying if varying.count(name) > 1})
+        if twice:
             raise StudyError(
-                f"study: (1 | site) and (1 | {self.site_column}) name the same group; "
-                "one random intercept for each site is required; remove one"
+                f"study: {twice[0]!r} varies by site in two random parts; once is "
+                "required, with 'site' or the name of its column; remove one"
             )
         return model
 
@@ -176,12 +178,6 @@ def _distinct(what: str, names: list[str]) -> None:
 
 def _check_group(part: RandomPart, site_column: str) -> None:
     if part.group in ((site_column,), ("site",)):
-        if part.terms.strip() != "1":
-            raise StudyError(
-                f"study: random slopes ({part.terms} | {part.name}) are not released "
-                "in this version; a random intercept (1 | site) is; use it, or fit a "
-                "table that may be seen as a whole with glmm.fit"
-            )
         return
     if part.group[0] in (site_column, "site"):
         found = f"clusters inside sites ({part.name})"
