@@ -291,7 +291,7 @@ def test_units_of_a_predictor_do_not_matter(formula, family, scale):
     assert two.loglik == pytest.approx(one.loglik - moved, abs=1e-6)
 
 
-SITES = {
+SITES: dict[str, dict[str, str | float]] = {
     "blanks and other scripts": {
         "a": "Köln  Süd",
         "b": "b/..",

@@ -76,7 +76,7 @@ def family_of(name: str, fit: dict[str, Any]) -> str:
     if "nbinom2" in fit["method"]:
         return "nbinom2"
     about, _ = load(name)
-    return FAMILIES.get(about["family"], about["family"])
+    return FAMILIES.get(about["family"], str(about["family"]))
 
 
 def fitted(name: str, fit: dict[str, Any]) -> FittedModel:

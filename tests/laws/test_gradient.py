@@ -54,9 +54,11 @@ def test_laplace_gradient(family, link, structure, rng):
 def test_profiled_gradient(structure, method, rng):
     """The linear mixed model's profiled criterion has its exact gradient too."""
     rows = model("gaussian", "identity", structure, seed=4)
-    objective = LinearProblem(cross_products(rows), method).objective
-    size = LinearProblem(cross_products(rows), method).structure.covariance.size
-    theta = 0.5 + 0.2 * rng.normal(size=size)
+    linear = LinearProblem(cross_products(rows), method)
+    objective, structure = linear.objective, linear.structure
+    assert objective is not None
+    assert structure is not None
+    theta = 0.5 + 0.2 * rng.normal(size=structure.covariance.size)
 
     exact = objective(theta)[1]
 

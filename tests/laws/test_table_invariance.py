@@ -27,7 +27,7 @@ def table(family, link, seed=31):
         {
             "y": y,
             "x": x,
-            "g": pd.Categorical.from_codes(g, ["a", "b", "c"]),
+            "g": pd.Categorical(np.array(["a", "b", "c"])[g]),
             "site": [f"s{i}" for i in site],
             "m": trials,
             "w": rng.integers(0, 4, n),
@@ -60,6 +60,21 @@ def test_weights_count_rows(family, link, method):
 
     # Rows of weight 0 do not set the constants of a column either.
     same(one, two, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("family", "link", "method"), METHODS)
+def test_weight_zero_is_an_absent_row(family, link, method):
+    """BIC does not count it, and its cells may hold what no other row may."""
+    frame = table(family, link)
+    frame["w"] = (frame.w > 0).astype(float)
+    frame.loc[frame.w == 0, "y"] = -7.5
+
+    one = asked(frame, family, link, method, weights="w")
+    two = asked(frame[frame.w > 0], family, link, method)
+
+    same(one, two, rtol=1e-6)
+    assert one.n_rows == two.n_rows
+    assert one.bic == pytest.approx(two.bic, rel=1e-9)
 
 
 @pytest.mark.parametrize(("family", "link", "method"), METHODS)
