@@ -10,6 +10,9 @@ from fedglmm_flower.coordinator.opening import MISSING_CODES, Opened, Refusal
 from fedglmm_flower.coordinator.result import FORMAT
 from fedglmm_flower.study.study import Study
 
+# Log-odds beyond which a probability is 0 or 1 for every practical purpose.
+CERTAIN = 15.0
+
 
 def result_values(
     study: Study,
@@ -48,7 +51,9 @@ def result_values(
     error = None if accuracy is None else accuracy.error
     fixed = []
     for i, row in enumerate(plain["fixed"]):
-        size = 0.0 if fitted.exact else None if error is None else float(error[i])
+        size = 0.0 if fitted.exact else None
+        if error is not None and row["se"] is not None:
+            size = float(error[i])
         fixed.append({**row, "approx_error": size})
     shift = None if accuracy is None else accuracy.order_shift
     return {
@@ -152,6 +157,14 @@ def _warnings(
             f"{len(lowered)} of {len(opened)} sites sent less than the {asked[0]} set "
             f"of order {asked[1]}, as their disclosure policy demands; estimates are "
             "less accurate"
+        )
+    low, high = plain["eta_range"] or (0.0, 0.0)
+    if study.family == "binomial" and max(-low, high) > CERTAIN:
+        found.append(
+            "fitted probabilities reach 0 or 1: moments cannot show separation (a "
+            "predictor that tells the responses apart without error), and if there is "
+            "one these coefficients have no finite estimate; ask the sites for a "
+            "cross-table, or drop the strongest predictor"
         )
     if fitted.residual > 1e-3:
         found.append(

@@ -10,6 +10,10 @@ from fedglmm_flower.glmm.rows import FloatArray
 from fedglmm_flower.glmm.verdict import Verdict
 
 _TINY_COEFFICIENT = 1e-12  # relative; below it a column adds no basis function
+_ZERO = (
+    "is zero in every row (a declared level that no row has is left out of the "
+    "declared levels)"
+)
 _TINY_PIVOT = 1e-11  # 1 - R^2 of a column given the columns before it
 
 
@@ -86,7 +90,7 @@ def build_coordinates(
     lengths = np.sqrt((coefficients**2).sum(axis=1))
     for name, length in zip(names, lengths, strict=True):
         if length == 0:
-            raise FitError(_refusal(name, "is zero in every row"))
+            raise FitError(_refusal(name, _ZERO))
     Q, R = np.linalg.qr((coefficients / lengths[:, None]).T)
     flat = np.flatnonzero(np.abs(np.diag(R)) < _TINY_COEFFICIENT)
     if len(flat) or Q.shape[1] < len(names):
@@ -119,7 +123,7 @@ def _why(
     """The sentence that refuses column j."""
     products = coefficients @ gram @ coefficients.T
     if products[j, j] <= 0:
-        return _refusal(names[j], "is zero in every row")
+        return _refusal(names[j], _ZERO)
     for i in range(j):
         size = products[i, i] * products[j, j]
         if products[i, j] ** 2 >= (1 - 1e-12) * size:

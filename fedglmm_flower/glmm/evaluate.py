@@ -16,6 +16,8 @@ from fedglmm_flower.study.expression import Expression
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 
+# Its exponential is still far from the largest float.
+_MOST_OFFSET = 300.0
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -267,6 +269,10 @@ def _check_range(
 ) -> None:
     y, m, name = rows.response, rows.trials, f"response {model.response.name!r}"
     family = model.family
+    if family != "gaussian":
+        fault = f"an offset beyond {_MOST_OFFSET:g} on the link scale"
+        cure = "an offset is a logarithm, as log(exposure); correct the option"
+        _require(np.abs(rows.offset) <= _MOST_OFFSET, where, "offset", fault, cure)
     whole = (y == np.floor(y)) | (not whole_counts)
     if family == "binomial" and model.trials is None:
         fault = "a value other than 0 and 1" if whole_counts else "a value not in 0..1"

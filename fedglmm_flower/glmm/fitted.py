@@ -95,6 +95,9 @@ class FittedModel:
     asked : Asked or None
         The question, where a formula was fitted: predictions of new tables and
         marginal means need it.
+    diverging : tuple of str
+        Fixed effects without a finite estimate, under separation.  Their variances
+        are NaN, and `wald` has None for everything but where the optimiser stopped.
     """
 
     family: str
@@ -116,6 +119,7 @@ class FittedModel:
     point: FloatArray = field(repr=False, compare=False)
     source: ModelRows | CrossProducts = field(repr=False, compare=False)
     asked: Asked | None = field(default=None, repr=False, compare=False)
+    diverging: tuple[str, ...] = ()
 
     @property
     def se(self) -> FloatArray:
@@ -136,6 +140,13 @@ class FittedModel:
     def converged(self) -> bool:
         """Whether the estimates are those of a maximum."""
         return all(v.fitted for v in self.verdicts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What there is to doubt, as paragraphs; a plain maximum has none."""
+        return [
+            v.about(self.diverging) for v in self.verdicts if v is not Verdict.CONVERGED
+        ]
 
     def covariance_of(self, theta: Theta = "joint") -> FloatArray:
         """
@@ -241,5 +252,5 @@ class FittedModel:
             "icc": self.icc,
             "ranef": self.ranef(),
             "eta_range": None if self.eta_range is None else list(self.eta_range),
-            "warnings": [v.value for v in self.verdicts if v != Verdict.CONVERGED],
+            "warnings": self.warnings,
         }

@@ -98,7 +98,9 @@ def build_problem(
         ]
         structure = build_structure(rows.random, roots)
         _check_nodes(structure, nodes, method)
-    return Problem(rows, chosen, coordinates, structure, nodes=nodes), coordinates
+    problem = Problem(rows, chosen, coordinates, structure, nodes=nodes)
+    _check_rows(rows, len(problem.start))
+    return problem, coordinates
 
 
 def parse_nodes(method: str) -> int:
@@ -111,6 +113,24 @@ def parse_nodes(method: str) -> int:
     raise UsageError(
         f"method: found {method!r}; use laplace or aghq:k, k from 1 to 200"
     )
+
+
+def _check_rows(rows: ModelRows, parameters: int) -> None:
+    """One effect a row models overdispersion; more than that models nothing."""
+    if rows.random and parameters > rows.n_rows:
+        raise FitError(
+            f"{rows.n_rows} rows cannot determine {parameters} parameters "
+            "(coefficients, variances and correlations); more rows than parameters "
+            "are required; simplify the random part"
+        )
+    for term in rows.random:
+        effects = len(np.unique(term.index)) * len(term.names)
+        if effects > rows.n_rows:
+            raise FitError(
+                f"random effects by {term.group!r}: {effects} effects for "
+                f"{rows.n_rows} rows cannot be told apart; at most one for each row is "
+                "possible; simplify the random part"
+            )
 
 
 def _check_nodes(structure: Structure, nodes: int, method: str) -> None:
@@ -148,9 +168,16 @@ def _report(
     )
     held = inverse(definite(problem.objective.information(found.point)))
     covariance = _covariance(coordinates, problem.back, joint[:p, :p])
-    verdicts = _verdicts(problem, found, free)
+    fixed_theta = _covariance(coordinates, problem.back, held)
+    diverging = problem.diverging(found, coordinates)
+    verdicts = _verdicts(problem, found, free, separated=bool(diverging.any()))
     if not np.isfinite(covariance).all() and Verdict.CONVERGED in verdicts:
         verdicts = (Verdict.UNIDENTIFIABLE,)
+    # What has no maximum has no error either: a number would be one to believe.
+    unknown = diverging | (Verdict.UNIDENTIFIABLE in verdicts)
+    for matrix in (covariance, fixed_theta):
+        matrix[unknown] = np.nan
+        matrix[:, unknown] = np.nan
     return FittedModel(
         family=family.name,
         link=family.link,
@@ -158,7 +185,7 @@ def _report(
         names=problem.rows.names,
         estimates=coordinates.estimates(problem.back @ found.point[:p]),
         covariance=covariance,
-        covariance_fixed_theta=_covariance(coordinates, problem.back, held),
+        covariance_fixed_theta=fixed_theta,
         random=random,
         dispersion=float(np.exp(psi)) if family.dispersed else None,
         residual_sd=None,
@@ -170,6 +197,11 @@ def _report(
         eta_range=(float(eta.min()), float(eta.max())),
         point=found.point,
         source=problem.rows,
+        diverging=tuple(
+            name
+            for name, runs in zip(problem.rows.names, diverging, strict=True)
+            if runs
+        ),
     )
 
 
@@ -201,9 +233,11 @@ def _effects(
     )
 
 
-def _verdicts(problem: Problem, found: Maximum, free: BoolArray) -> tuple[Verdict, ...]:
+def _verdicts(
+    problem: Problem, found: Maximum, free: BoolArray, *, separated: bool
+) -> tuple[Verdict, ...]:
     verdicts: list[Verdict] = []
-    if problem.separated(found):
+    if separated:
         verdicts.append(Verdict.SEPARATION)
     elif not found.definite:
         verdicts.append(Verdict.UNIDENTIFIABLE)

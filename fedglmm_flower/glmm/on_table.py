@@ -14,6 +14,7 @@ from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.fitted import FittedModel
 from fedglmm_flower.glmm.generalized import fit_rows, usable_rows
 from fedglmm_flower.glmm.table import as_text, missing_text, typed_table
+from fedglmm_flower.glmm.verdict import Verdict
 from fedglmm_flower.study.model import Model
 
 
@@ -62,9 +63,10 @@ def fit_table(
     n = len(rows.response)
     if n == 0:
         raise DataError(
-            "table: no complete row; at least one is required; check the used columns "
-            f"{', '.join(model.used_columns)}"
+            "table: no complete row of positive weight; at least one is required; "
+            f"check the used columns {', '.join(model.used_columns)}"
         )
+    require_both_outcomes(model, rows, "table")
     kept: dict[str, Labels] = {
         name: series[present].to_numpy(dtype=object)[rows.kept]
         for name, series in labels.items()
@@ -75,7 +77,50 @@ def fit_table(
         link=model.link,
         method=method,
     )
+    if _fractional(model, rows):
+        doubts = (*fitted.verdicts, Verdict.FRACTIONAL_RESPONSE)
+        fitted = replace(fitted, verdicts=doubts)
     return replace(fitted, asked=Asked(model, dict(groups)))
+
+
+def _fractional(model: Model, rows: AtomRows) -> bool:
+    """Whether counts are no whole numbers, as pooled or weighted data may be."""
+    if model.family not in ("binomial", "poisson", "nbinom2"):
+        return False
+    y, m = rows.response, rows.trials
+    return bool((y != np.floor(y)).any() or (m != np.floor(m)).any())
+
+
+def require_both_outcomes(model: Model, rows: AtomRows, where: str) -> None:
+    """
+    Refuse counts that leave nothing to explain in any row of a table.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    rows : AtomRows
+        Complete rows.
+    where : str
+        Name of the table in messages.
+
+    Raises
+    ------
+    DataError
+        If no row has an event, or every trial is one.
+    """
+    if model.family not in ("binomial", "poisson", "nbinom2"):
+        return
+    found = None
+    if not rows.response.any():
+        found = "no complete row has an event"
+    elif model.family == "binomial" and (rows.response == rows.trials).all():
+        found = "every trial of every complete row is an event"
+    if found is not None:
+        raise DataError(
+            f"{where}: response {model.response.name!r}: {found}; a response must "
+            "vary; check its coding"
+        )
 
 
 def require_determined(model: Model, rows: AtomRows) -> None:

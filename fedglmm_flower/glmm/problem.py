@@ -9,9 +9,9 @@ from fedglmm_flower.glmm.independent import Independent, climb
 from fedglmm_flower.glmm.marginal import Marginal
 from fedglmm_flower.glmm.optimise import Maximum, definite, maximise
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
+from fedglmm_flower.glmm.separation import diverging_directions, taking_part
 from fedglmm_flower.glmm.structure import Structure
 
-_SEPARATED = 1e-6  # information at the fit, relative to that of the intercept-only fit
 _NEARLY_POISSON = 9.0  # log theta beyond which the Poisson limit is tried
 _POISSON = 18.0  # log theta that stands for infinity
 
@@ -171,20 +171,23 @@ class Problem:
             limit=self.limit,
         )
 
-    def separated(self, found: Maximum) -> bool:
-        """Whether some coefficient is nearly unknown, against an ordinary fit."""
+    def diverging(self, found: Maximum, coordinates: Coordinates) -> BoolArray:
+        """Which named coefficients have no finite estimate."""
         if self.p == 0:
-            return False
+            return np.zeros(0, dtype=np.bool_)
         eta = self.X @ found.point[: self.p] + self.offset
         psi = float(found.point[-1]) if self.family.dispersed else 0.0
         W = np.maximum(self.family.terms(eta, psi)[2], 0.0)
         information = self.plain.T @ (W[:, None] * self.plain)
-        try:
-            L = np.linalg.cholesky(self.null_information)
-        except np.linalg.LinAlgError:
-            return False
-        half = np.linalg.solve(L, np.linalg.solve(L, information).T)
-        return bool(np.linalg.eigvalsh(half)[0] < _SEPARATED)
+        directions = diverging_directions(information, self.null_information)
+        if not directions.shape[1]:
+            return np.zeros(self.p, dtype=np.bool_)
+        # Exists, or there would be no direction.
+        root = np.linalg.inv(np.linalg.cholesky(self.null_information)).T
+        return taking_part(
+            coordinates.estimates(directions),
+            coordinates.covariance(np.asarray(root, dtype=np.float64)),
+        )
 
 
 def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:

@@ -120,6 +120,8 @@ def propose_columns(
         )
         if column.kind == "binary" and name in calculated:
             column = _continuous(name, parse_numbers(series)[0], at, varies=varies)
+        if name not in response.columns and name not in factors:
+            _require_repetition(column, at, len(series))
         columns.append(column)
     return tuple(columns), _scales(question, columns, frame)
 
@@ -163,9 +165,20 @@ def _column(
     if len(levels) < 2:
         raise DataError(
             f"{at}: is constant over all sites; a column must vary; remove it from the "
-            "formula"
+            "formula, or check the column if it is the response"
         )
     return Column(name, "categorical", tuple(levels))
+
+
+def _require_repetition(column: Column, at: str, rows: int) -> None:
+    """A text that hardly repeats is a name or a date of a row, and no factor."""
+    count = len(column.levels)
+    if count > _FACTOR_LEVELS and 2 * count > rows:
+        raise DataError(
+            f"{at}: holds {count} different texts in {rows} rows; the levels of a "
+            "factor must repeat; leave an identifier out of the formula, write a date "
+            "as a number, or declare the levels"
+        )
 
 
 def _cells(flags: npt.NDArray[np.bool_]) -> str:
@@ -183,17 +196,22 @@ def _continuous(name: str, numbers: FloatArray, at: str, *, varies: bool) -> Col
     if low == high:
         raise DataError(
             f"{at}: is constant over all sites; a column must vary; remove it from the "
-            "formula"
+            "formula, or check the column if it is the response"
         )
-    center, scale = _constants(finite)
+    center, scale = _constants(finite, at)
     return Column(name, "continuous", low=low, high=high, center=center, scale=scale)
 
 
-def _constants(values: FloatArray) -> tuple[float, float]:
+def _constants(values: FloatArray, at: str) -> tuple[float, float]:
     """Mean and standard deviation to four digits: constants, not estimates."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         center = float(f"{np.mean(values):.4g}")
         scale = float(f"{np.std(values):.4g}")
+    if not np.isfinite(center) or not np.isfinite(scale):
+        raise DataError(
+            f"{at}: holds numbers too large to be squared; numbers up to about 1e150 "
+            "are required; use other units, or a logarithm"
+        )
     return center, scale if scale > 0 else 1.0
 
 
@@ -223,7 +241,7 @@ def _scales(
         values = evaluate_expression(expression, read)
         finite = values[np.isfinite(values)]
         if len(finite):
-            scales.append((text, *_constants(finite)))
+            scales.append((text, *_constants(finite, f"term {text!r}")))
     return tuple(scales)
 
 

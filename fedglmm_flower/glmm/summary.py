@@ -54,7 +54,8 @@ def summary(
         lines.append(f"Formula: {formula}")
     for verdict in fitted.verdicts:
         if verdict is not Verdict.CONVERGED:
-            lines += ["", *textwrap.wrap(f"{verdict.name}: {verdict.value}", _WIDTH)]
+            text = f"{verdict.name}: {verdict.about(fitted.diverging)}"
+            lines += ["", *textwrap.wrap(text, _WIDTH)]
     rest = fitted.n_rows - fitted.df
     lines += ["", *criteria(fitted.aic, fitted.bic, fitted.loglik, rest)]
     lines += _residuals(fitted)
@@ -133,7 +134,7 @@ def _fixed(fitted: FittedModel, theta: Theta) -> list[str]:
     rows: list[tuple[str, ...]] = [("", "Estimate", "Std. Error", "z value", "p")]
     for row in fitted.wald(theta=theta):
         if row["z"] is None:
-            rows.append((row["name"], f"{row['estimate']:.6g}", "--", "--", "--"))
+            rows.append((row["name"], f"{row['estimate']:.6g}", "-", "-", "-"))
             continue
         cells = (f"{row['estimate']:.6g}", f"{row['se']:.6g}", f"{row['z']:.3f}")
         rows.append((row["name"], *cells, _p(row["p"])))

@@ -1,6 +1,9 @@
 """What can be said of a fit, in words: each verdict is a paragraph with its cure."""
 
+from collections.abc import Sequence
 from enum import Enum
+
+_MOST_NAMES = 8
 
 
 class Verdict(Enum):
@@ -17,6 +20,11 @@ class Verdict(Enum):
         "model without that effect. If the effect is not of interest, drop it from "
         "the formula."
     )
+    FRACTIONAL_RESPONSE = (
+        "The response holds counts that are no whole numbers. They enter the "
+        "likelihood as they are, which is meant for weighted or pooled data; for "
+        "ordinary counts check the response column and its family."
+    )
     POISSON_LIMIT = (
         "The counts vary no more than Poisson counts do, so the negative binomial's "
         "theta has no finite estimate; the other estimates are those of the Poisson "
@@ -25,9 +33,8 @@ class Verdict(Enum):
     SEPARATION = (
         "Separation is suspected: some combination of predictors tells the responses "
         "apart without error (for example a factor level without any event), so the "
-        "likelihood grows for ever as a coefficient goes to infinity. Coefficients "
-        "with huge standard errors have no finite estimate. Merge rare levels, drop "
-        "the predictor, or use a penalised method."
+        "likelihood grows for ever as a coefficient goes to infinity. Merge rare "
+        "levels, drop the predictor, or use a penalised method."
     )
     NOT_CONVERGED = (
         "The optimiser stopped before the gradient vanished; do not use the "
@@ -46,11 +53,26 @@ class Verdict(Enum):
         "determined; remove the redundant term from the formula"
     )
     CONSTANT_COLUMN = (
-        "it is constant over all rows and cannot be told apart from the intercept; "
-        "remove the term from the formula"
+        "it is constant over all rows, or varies by less than a millionth of its "
+        "size, and cannot be told apart from the intercept; remove the term from the "
+        "formula, or subtract a constant first"
     )
 
     @property
     def fitted(self) -> bool:
         """Whether the estimates are those of a maximum."""
-        return self in (Verdict.CONVERGED, Verdict.BOUNDARY, Verdict.POISSON_LIMIT)
+        return self in (
+            Verdict.CONVERGED,
+            Verdict.BOUNDARY,
+            Verdict.POISSON_LIMIT,
+            Verdict.FRACTIONAL_RESPONSE,
+        )
+
+    def about(self, names: Sequence[str]) -> str:
+        """The explanation, with the coefficients that diverge under separation."""
+        if self is not Verdict.SEPARATION or not names:
+            return self.value
+        shown = ", ".join(names[:_MOST_NAMES])
+        more = len(names) - _MOST_NAMES
+        rest = f" and {more} more" if more > 0 else ""
+        return f"{self.value} Without a finite estimate: {shown}{rest}."

@@ -138,7 +138,7 @@ def _fixed(result: Mapping[str, Any]) -> list[str]:
             row["name"],
             _number(row["estimate"]),
             _number(row["se"]),
-            "" if row["z"] is None else f"{row['z']:.3f}",
+            "-" if row["z"] is None else f"{row['z']:.3f}",
             _p_value(row["p"]),
             "none" if exact else _error(row["approx_error"]),
         )
@@ -164,12 +164,12 @@ def _pooled(result: Mapping[str, Any]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "NA" if value is None else f"{value:.6g}"
+    return "-" if value is None else f"{value:.6g}"
 
 
 def _p_value(value: float | None) -> str:
     if value is None:
-        return ""
+        return "-"
     return "<2e-16" if value < 2e-16 else f"{value:.3g}"
 
 

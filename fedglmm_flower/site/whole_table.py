@@ -10,7 +10,11 @@ import pandas as pd
 from fedglmm_flower.errors import DataError, StudyError, UsageError
 from fedglmm_flower.glmm.evaluate import atom_rows
 from fedglmm_flower.glmm.fitted import FittedModel
-from fedglmm_flower.glmm.on_table import fit_table, require_determined
+from fedglmm_flower.glmm.on_table import (
+    fit_table,
+    require_both_outcomes,
+    require_determined,
+)
 from fedglmm_flower.glmm.propose import Question, propose_columns
 from fedglmm_flower.glmm.table import (
     as_text,
@@ -181,9 +185,11 @@ def study_of_table(
     rows = atom_rows(model, checked, where=table.name)
     if len(rows.response) == 0:
         raise DataError(
-            f"{table.name}: no row is complete at any site; complete rows are "
-            f"required; check the columns {', '.join(model.used_columns)}"
+            f"{table.name}: no row is complete at any site and of positive weight; "
+            "complete rows are required; check the columns "
+            f"{', '.join(model.used_columns)}"
         )
+    require_both_outcomes(model, rows, table.name)
     require_determined(model, rows)
     return TableStudy(asked, frame, labels[named.to_numpy()], column)
 

@@ -28,7 +28,7 @@ DATA_DEPENDENT = {
     "te": "add spline columns to the table, or write powers",
     "lag": "add the lagged column to the table",
     "cut": "add the grouped column to the table",
-    "factor": "write C(x) and declare its levels",
+    "factor": "write C(column), and declare its levels by --levels or in the study",
     "as_": "declare the kind of the column in the study",
     "relevel": "order the levels in the study, the reference first",
 }

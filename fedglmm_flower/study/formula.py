@@ -84,6 +84,7 @@ def parse_formula(text: str) -> Formula:
     >>> [r.group for r in parse_formula("y ~ 1 + (1 | a/b)").random]
     [('a',), ('a', 'b')]
     """
+    _no_numbers_as_names(text)
     sides = _split(text, "~")
     if len(sides) != 2 or not sides[0][1].strip() or not sides[1][1].strip():
         raise FormulaError(
@@ -175,6 +176,19 @@ def _name(text: str) -> str:
         f"formula: {text!r} is no grouping column; a group is a column, a/b or a:b; "
         "put column names with blanks in backticks"
     )
+
+
+def _no_numbers_as_names(text: str) -> None:
+    """A quoted number is a number to formulaic, and would be no column at all."""
+    for name in re.findall(r"`([^`]*)`", text):
+        try:
+            float(name)
+        except ValueError:
+            continue
+        raise FormulaError(
+            f"formula: the column `{name}` has a number for a name; a name that begins "
+            "with a letter is required; rename the column of the table"
+        )
 
 
 def _no_repetition(random: list[RandomPart], text: str) -> None:

@@ -8,6 +8,7 @@ from math import isfinite, prod
 from fedglmm_flower.errors import FormulaError, StudyError
 from fedglmm_flower.study.atoms import Atom
 from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.contradictions import refuse_contradictions
 from fedglmm_flower.study.expression import (
     Expression,
     as_powers,
@@ -164,6 +165,8 @@ def build_model(
     random_terms = [expand_terms(part.terms, by_name) for part in parsed.random]
     total_trials = _one_of("trials", parsed.trials, trials, by_name)
     total_offset = _sum(parsed.offset, _optional(offset), by_name)
+    weight = _checked(_optional(weights), "weights", by_name)
+    refuse_contradictions(parsed, fixed_terms, by_name, (total_offset, weight))
     for terms in (fixed_terms, *random_terms):
         builder.collect(terms)
     if family == "binomial" and total_offset is not None:

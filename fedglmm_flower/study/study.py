@@ -119,15 +119,17 @@ class Study:
         if (self.family, self.link) not in RELEASED:
             raise StudyError(
                 f"study: {self.family} with link {self.link} has no release set in "
-                "this version; gaussian, binomial with logit and poisson are "
-                "supported; fit it at one site with glmm.fit"
+                "this version; gaussian, binomial with logit and poisson have one; ask "
+                "one of them, or fit a table that may be seen as a whole with glmm.fit"
             )
         for part in model.formula.random:
             _check_group(part, self.site_column)
-        if len(model.formula.random) > 1:
+        varying = [c.name for effect in model.random for c in effect.columns]
+        twice = sorted({name for name in varying if varying.count(name) > 1})
+        if twice:
             raise StudyError(
-                f"study: (1 | site) and (1 | {self.site_column}) name the same group; "
-                "one random intercept for each site is required; remove one"
+                f"study: {twice[0]!r} varies by site in two random parts; once is "
+                "required, with 'site' or the name of its column; remove one"
             )
         return model
 
@@ -207,18 +209,20 @@ def _distinct(what: str, names: list[str]) -> None:
 
 def _check_group(part: RandomPart, site_column: str) -> None:
     if part.group in ((site_column,), ("site",)):
-        if part.terms.strip() != "1":
-            raise StudyError(
-                f"study: random slopes ({part.terms} | {part.name}) are not released "
-                "in this version; a random intercept (1 | site) is supported; fit "
-                "slopes at one site with glmm.fit"
-            )
         return
     if part.group[0] in (site_column, "site"):
         found = f"clusters inside sites ({part.name})"
+        cure = (
+            f"use (1 | {site_column}), or fit a table that may be seen as a whole with "
+            "glmm.fit"
+        )
     else:
         found = f"the group {part.name!r}"
+        cure = (
+            f"use (1 | {site_column}); where data may be pooled, glmm.fit takes groups "
+            "nested in sites and lme4 crossed ones"
+        )
     raise StudyError(
         f"study: {found} in the formula; this version releases one summary for each "
-        f"{site_column!r}; use (1 | {site_column}), or lme4 where data may be pooled"
+        f"{site_column!r}; {cure}"
     )

@@ -6,6 +6,7 @@ row of data is ever given to it.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -28,6 +29,9 @@ from fedglmm_flower.study.expression import (
     parse_expression,
 )
 
+_BACKTICKS = re.compile(r"`[^`]*`")
+_OF_R = re.compile(r"\b(as\.(factor|ordered|numeric|integer|character)|ordered)\s*\(")
+_DOT = re.compile(r"(^|[\s+\-*:(^])\.($|[\s+\-*:)^])")
 _CONTEXT: dict[str, Any] = {
     **{name: getattr(np, name) for name in FUNCTIONS},
     "I": lambda x: x,
@@ -87,6 +91,11 @@ def expand_terms(rhs: str, columns: Mapping[str, Column]) -> tuple[Term, ...]:
             "of columns, ':' and '*'"
         ) from None
     names = [str(name) for name in matrix.columns]
+    if len(set(names)) < len(names) or "Intercept" in columns:
+        raise FormulaError(
+            f"formula: two model columns of {rhs!r} have the same name; names must "
+            "differ from each other and from 'Intercept'; rename a column of the table"
+        )
     if len(names) > MAX_COLUMNS:
         raise FormulaError(
             f"formula: {len(names)} model columns; at most {MAX_COLUMNS} are "
@@ -152,6 +161,18 @@ def used_columns(rhs: str) -> tuple[str, ...]:
 
 
 def _read(rhs: str) -> FormulaicFormula:
+    bare = _BACKTICKS.sub("", rhs)
+    if _OF_R.search(bare):
+        raise FormulaError(
+            f"formula: {rhs!r} converts a column as R does; the kind of a column is "
+            "declared beforehand; write C(column) for a factor (its levels by --levels "
+            "or in the study), and the column's name alone for a number"
+        )
+    if _DOT.search(bare):
+        raise FormulaError(
+            f"formula: {rhs!r} holds '.', which stands for all columns; named columns "
+            "are required; write them out"
+        )
     try:
         size = _terms(DefaultFormulaParser().get_ast(rhs))
         if size > MAX_TERMS:

@@ -64,7 +64,14 @@ STUDY_FAULTS = {
     "trials of another family": ((*POISSON, "--trials", "k"), "binomial"),
     "level twice": ((*GAUSSIAN, "--levels", "g=u,v,w,u"), "declared twice"),
     "one level": ((*GAUSSIAN, "--levels", "g=u"), "at least two"),
-    "slopes": (("--formula", "y ~ x + (x | hospital)", *GAUSSIAN[2:]), "slopes"),
+    "two intercepts": (
+        ("--formula", "y ~ x + (1 | hospital) + (1 | site)", *GAUSSIAN[2:]),
+        "'Intercept' varies by site in two random parts",
+    ),
+    "clusters": (
+        ("--formula", "y ~ x + (1 | hospital/g)", *GAUSSIAN[2:]),
+        "clusters inside sites",
+    ),
     "crossed": (
         ("--formula", "y ~ x + (1|hospital) + (1|g)", *GAUSSIAN[2:]),
         "the group 'g'",

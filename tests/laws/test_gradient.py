@@ -6,7 +6,9 @@ import pytest
 from fedglmm_flower.glmm import fit_rows
 from fedglmm_flower.glmm.coordinates import build_coordinates
 from fedglmm_flower.glmm.families import family_class
+from fedglmm_flower.glmm.linear_problem import LinearProblem
 from fedglmm_flower.glmm.problem import Problem
+from fedglmm_flower.glmm.reduce import cross_products
 from fedglmm_flower.glmm.structure import build_structure
 from tests.laws.designs import FAMILIES, STRUCTURES, model
 
@@ -34,10 +36,41 @@ def differences(objective, phi):
 
 
 @pytest.mark.parametrize("structure", [*STRUCTURES, "none"])
-@pytest.mark.parametrize(("family", "link"), FAMILIES)
+@pytest.mark.parametrize(("family", "link"), [*FAMILIES, ("gaussian", "identity")])
 def test_laplace_gradient(family, link, structure, rng):
     """Away from any optimum, the exact gradient equals differences of the value."""
     likelihood = problem(family, link, structure, 1)
+    phi = likelihood.start + 0.1 * rng.normal(size=len(likelihood.start))
+
+    exact = likelihood.objective(phi)[1]
+
+    np.testing.assert_allclose(
+        exact, differences(likelihood.objective, phi), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_profiled_gradient(structure, method, rng):
+    """The linear mixed model's profiled criterion has its exact gradient too."""
+    rows = model("gaussian", "identity", structure, seed=4)
+    linear = LinearProblem(cross_products(rows), method)
+    objective, structure = linear.objective, linear.structure
+    assert objective is not None
+    assert structure is not None
+    theta = 0.5 + 0.2 * rng.normal(size=structure.covariance.size)
+
+    exact = objective(theta)[1]
+
+    np.testing.assert_allclose(
+        exact, differences(objective, theta), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("family", "link"), FAMILIES)
+def test_quadrature_gradient_in_three_dimensions(family, link, rng):
+    """Nodes on a grid over three effects follow the modes as well."""
+    likelihood = problem(family, link, "three", 3)
     phi = likelihood.start + 0.1 * rng.normal(size=len(likelihood.start))
 
     exact = likelihood.objective(phi)[1]

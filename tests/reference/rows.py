@@ -13,14 +13,16 @@ from formulaic import model_matrix
 from fedglmm_flower.glmm import ModelRows, RandomTerm
 
 HERE = Path(__file__).parent
+# Too large to be kept twice.
+GUSTO = HERE.parent.parent / "examples" / "gusto"
 
 
 @cache
 def load(name: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """A reference set: its description with fits, and its table."""
-    text = (HERE / f"{name}.json").read_text()
-    about: dict[str, Any] = json.loads(text)
-    table = pd.read_csv(HERE / f"{name}.csv")
+    folder = GUSTO if name == "gusto" else HERE
+    about: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    table = pd.read_csv(folder / f"{name}.csv")
     for column, levels in about.get("factors", {}).items():
         table[column] = pd.Categorical(table[column].astype(str), levels)
     return about, table

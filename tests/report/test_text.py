@@ -195,13 +195,13 @@ def test_numbers_of_rows_and_clusters_stand_between_the_tables(result):
 
 
 def test_unknown_standard_errors_are_na(result):
-    """A singular fit prints NA where there is no number, and does not fail."""
+    """A singular fit prints a dash where there is no number, and does not fail."""
     row = fixed("x", 0.5)
     result["fixed"] = [{**row, "se": None, "z": None, "p": None}]
 
     line = summary_text(result).splitlines()[-1]
 
-    assert "NA" in line
+    assert " -" in line
     assert "None" not in line
 
 

@@ -47,7 +47,7 @@ def test_an_expression_that_may_single_out_a_patient_is_named(study):
     [
         ask("died ~ age*cost + I(age**2) + log(cost) + log1p(age)", "binomial"),
         ask("died ~ sqrt(cost + 1) + I((age - 50) / 10) + female", "binomial"),
-        ask("log(cost) ~ I(age**2 * cost)"),
+        ask("log(cost) ~ I(age**2 * exposure)"),
         ask("cbind(count, trials - count) ~ age", "binomial"),
         ask("count ~ age", "poisson", offset="log(exposure) + 2*cost - 1"),
         ask("died ~ age + offset(0.5*cost + log(exposure))", "binomial"),
@@ -80,7 +80,7 @@ def test_only_the_officer_allows_expressions(table):
 )
 def test_a_record_that_outweighs_all_others_is_refused(table, study):
     """Weights, trials, offsets and exposures are judged as columns are."""
-    first = 500.0 if study.offset == "cost" else 1e5
+    first = 250.0 if study.offset == "cost" else 1e5
     heavy = table.assign(cost=[first] + [8.0] * 399)
 
     assert "dominance" in failed(study, heavy)

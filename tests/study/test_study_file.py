@@ -143,7 +143,7 @@ FOUR = ("age10", "pulse10", "sysbp10", "log(age10)")
         (["formula"], "day30 ~ " + ":".join(f"I({x}**12)" for x in FOUR)),
         (["formula"], "day30 ~ " + "I(" * 500 + "age10" + ")" * 500),
         (["formula"], "day30 ~ " + "age10 + " * 3000 + "hf"),
-        (["formula"], "day30 ~ age10 + (age10 | grpl)"),
+        (["formula"], "day30 ~ age10 + (1 | grpl/age10)"),
         (["formula"], "day30 ~ age10 + (1 | grpl/ward)"),
         (["formula"], "day30 ~ age10 + (1 | ward)"),
         (["formula"], "day30 ~ age10 + (1 | grpl) + (1 | site)"),

@@ -88,7 +88,7 @@ def test_a_logarithm_is_not_evaluated_on_the_probe():
         ("q", "'q' is not declared"),
         ("C(q)", "'q' is not declared"),
         ("log(q)", "'q' is not declared"),
-        (".", "cannot be read"),
+        (".", "stands for all columns"),
         ("a +", "cannot be read"),
         ("a b", "cannot be read"),
         ("3", "cannot be read"),
