@@ -174,11 +174,7 @@ def _anchored(
             value = v
         else:
             information[at[s.monomial]] = v
-    linear = np.zeros(p)
-    for i, row in enumerate(frame.columns):
-        linear[i] = sum(
-            c * responses[m] for c, m in zip(row, frame.monomials, strict=True) if c
-        )
+    linear = frame.linear(responses)
     center = frame.center(responses[model.constant], total)
     try:
         spread = frame.spread(information)

@@ -13,6 +13,7 @@ The estimate ``b0`` is off by ``delta`` with ``E[delta delta'] = V`` or so, henc
 leaves out, is on average half the bend.  It is the vector of Cox & Snell (1968).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -119,6 +120,14 @@ class AnchorFrame:
         out = np.full(len(self.columns), PENALTY)
         if self.intercept is not None:
             out[self.intercept] = INTERCEPT_PENALTY
+        return out
+
+    def linear(self, responses: Mapping[Monomial, float]) -> FloatArray:
+        """Sums of response times column, shape (p,), from those with monomials."""
+        out = np.zeros(len(self.columns))
+        for i, row in enumerate(self.columns):
+            for j in np.flatnonzero(row):
+                out[i] += row[j] * responses[self.monomials[j]]
         return out
 
     def center(self, responses: float, mass: float) -> FloatArray:

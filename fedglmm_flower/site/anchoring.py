@@ -1,6 +1,7 @@
 """A site's anchored sums: its own estimate, and the likelihood around it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -51,52 +52,63 @@ def anchored_sums(
     """
     frame = AnchorFrame(model)
     kind = measure_of(model)
-    linear = np.zeros(len(frame.columns))
-    for i, row in enumerate(frame.columns):
-        linear[i] = sum(
-            c * responses[m] for c, m in zip(row, frame.monomials, strict=True) if c
-        )
-    center = frame.center(responses[model.constant], mass)
+    k, p = len(frame.monomials), len(frame.columns)
 
-    def passes() -> Iterable[tuple[FloatArray, FloatArray]]:
-        size = max(256, _CELLS // len(frame.monomials))
+    def parts() -> Iterator[tuple[FloatArray, FloatArray]]:
+        size = max(256, _CELLS // k)
         for rows in batches():
             measure = measure_on_rows(rows, kind)
             for start in range(0, len(measure), size):
-                some = slice(start, start + size)
-                functions = evaluate_monomials(
-                    rows.values[some], frame.monomials, model.factors
-                )
-                yield functions.T, measure[some]
+                yield rows.values[start : start + size], measure[start : start + size]
 
+    def passes() -> Iterator[tuple[FloatArray, FloatArray]]:
+        for atoms, measure in parts():
+            yield evaluate_monomials(atoms, frame.monomials, model.factors).T, measure
+
+    linear = frame.linear(responses)
+    center = frame.center(responses[model.constant], mass)
     anchor = penalised_estimate(frame, passes, linear, center)
-    k, p = len(frame.monomials), len(anchor)
     plain = Expansion(frame, anchor, np.zeros((p, p)))
     sums = np.zeros(1 + 2 * p + k)
-    for atoms, measure in _parts(batches, kind, k):
+    for atoms, measure in parts():
         sums += plain.values(atoms) @ measure
     information = sums[1 + p : 1 + p + k]
     expansion = Expansion(frame, anchor, frame.spread(information))
     bend = np.zeros(p)
-    for atoms, measure in _parts(batches, kind, k):
-        functions = expansion.values(atoms)
-        bend += functions[1 + p + k :] @ measure
+    for atoms, measure in parts():
+        bend += expansion.values(atoms)[1 + p + k :] @ measure
         weights = expansion.weights(atoms)
         update_dominance(dominance, {name: w * measure for name, w in weights.items()})
-    at = {m: j for j, m in enumerate(frame.monomials)}
-    out: dict[Statistic, float] = {}
-    for s in statistics:
-        if s.role not in ANCHORED:
-            continue
-        if s.role == "anchor":
-            out[s] = float(anchor[s.column])
-        elif s.role == "value":
-            out[s] = float(sums[0])
-        elif s.role == "information":
-            out[s] = float(information[at[s.monomial]])
-        else:
-            out[s] = float(bend[s.column])
-    return out
+    released = Sums(anchor, float(sums[0]), information, bend)
+    return {s: released.of(s, frame) for s in statistics if s.role in ANCHORED}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """
+    Sums at the anchor.
+
+    Parameters
+    ----------
+    anchor, bend : arrays of shape (p,)
+    value : float
+    information : array of shape (k,)
+    """
+
+    anchor: FloatArray
+    value: float
+    information: FloatArray
+    bend: FloatArray
+
+    def of(self, statistic: Statistic, frame: AnchorFrame) -> float:
+        """Value of one statistic."""
+        if statistic.role == "anchor":
+            return float(self.anchor[statistic.column])
+        if statistic.role == "value":
+            return self.value
+        if statistic.role == "information":
+            return float(self.information[frame.monomials.index(statistic.monomial)])
+        return float(self.bend[statistic.column])
 
 
 def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
@@ -106,13 +118,3 @@ def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
     if kind == "exposure":
         return np.asarray(rows.weights * np.exp(rows.offset))
     return rows.weights
-
-
-def _parts(
-    batches: Callable[[], Iterable[AtomRows]], kind: str, functions: int
-) -> Iterable[tuple[FloatArray, FloatArray]]:
-    size = max(256, _CELLS // functions)
-    for rows in batches():
-        measure = measure_on_rows(rows, kind)
-        for start in range(0, len(measure), size):
-            yield rows.values[start : start + size], measure[start : start + size]

@@ -163,9 +163,8 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     if anchored:
 
         def again() -> Iterable[AtomRows]:
-            if kept_rows is not None:
-                return kept_rows
-            return (rows for _, rows in _batches(model, source, used, size))
+            read = (rows for _, rows in _batches(model, source, used, size))
+            return read if kept_rows is None else kept_rows
 
         more = _at_anchor(model, statistics, values, n_rows, again, at_anchor)
         statistics = (*statistics, *more)
