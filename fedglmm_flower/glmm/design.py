@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
@@ -249,9 +250,17 @@ def _index(
                 f"group {name!r}: the grouping column is missing; it is named in the "
                 "formula; add the column or correct the formula"
             )
-    labels = [np.asarray(groups[name], dtype=object).astype(str) for name in group]
+    labels = [np.asarray(groups[name], dtype=object) for name in group]
+    code = np.zeros(len(labels[0]), dtype=np.intp)
+    for column in labels:
+        mine, values = pd.factorize(column)
+        code = code * len(values) + mine
+    place, found = pd.factorize(code)
+    first = np.empty(len(found), dtype=np.intp)
+    first[place[::-1]] = np.arange(len(code))[::-1]
     # Paths and not joined names: "a:b" in "c" is not "b:c" in "a".
-    paths = list(zip(*(column.tolist() for column in labels), strict=True))
-    at = {path: i for i, path in enumerate(sorted(set(paths), key=":".join))}
-    index = np.array([at[path] for path in paths], dtype=np.intp)
-    return tuple(map(":".join, at)), index
+    paths = [tuple(str(column[i]) for column in labels) for i in first]
+    order = sorted(range(len(paths)), key=lambda i: ":".join(paths[i]))
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return tuple(":".join(paths[i]) for i in order), rank[place]
