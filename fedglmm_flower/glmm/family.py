@@ -35,11 +35,14 @@ class Family(ABC):
     ----------
     dispersed : bool
         Whether psi, the logarithm of the dispersion parameter, is estimated.
+    has_fourth : bool
+        Whether `fourth` is there, and with it the closed form of the Hessian.
     """
 
     name: ClassVar[str]
     link: ClassVar[str]
     dispersed: ClassVar[bool] = False
+    has_fourth: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,6 +72,10 @@ class Family(ABC):
     @abstractmethod
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """Per row: derivative of the curvature with respect to eta."""
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """Per row: second derivative of the curvature with respect to eta."""
+        raise NotImplementedError
 
     def by_psi(
         self, eta: FloatArray, psi: float
@@ -126,6 +133,7 @@ class BinomialLogit(Binomial):
     """Binomial counts, logit link: l = y eta - m log(1 + e^eta)."""
 
     link = "logit"
+    has_fourth = True
 
     def terms(
         self, eta: FloatArray, psi: float
@@ -145,6 +153,12 @@ class BinomialLogit(Binomial):
         s = 1.0 / (1.0 + e)
         return -np.sign(eta) * self.wm * (e * s * s) * (1.0 - e) * s
 
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """With v = p (1 - p): m v (1 - 6 v)."""
+        e = np.exp(-np.abs(eta))
+        v = e / (1.0 + e) ** 2
+        return self.wm * v * (1.0 - 6.0 * v)
+
     def start(self, offset: FloatArray) -> float:
         """Logit of the overall share."""
         del offset
@@ -161,6 +175,7 @@ class PoissonLog(Family):
 
     name = "poisson"
     link = "log"
+    has_fourth = True
 
     def response_constant(self) -> float:
         """Minus the sum of w log y!."""
@@ -177,6 +192,10 @@ class PoissonLog(Family):
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """The mean, like every derivative of e^eta."""
         del psi
+        return self.w * safe_exp(eta)
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """The mean again."""
         return self.w * safe_exp(eta)
 
     def start(self, offset: FloatArray) -> float:

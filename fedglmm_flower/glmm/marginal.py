@@ -1,12 +1,13 @@
 """The marginal log-likelihood of a GLMM and its exact gradient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fedglmm_flower.glmm.covariance import Covariance
 from fedglmm_flower.glmm.elimination import Elimination, eliminate
 from fedglmm_flower.glmm.family import Family
+from fedglmm_flower.glmm.hessian import laplace_information
 from fedglmm_flower.glmm.nesting import Chain
 from fedglmm_flower.glmm.quadrature import hermite_grid
 from fedglmm_flower.glmm.rows import FloatArray
@@ -64,7 +65,8 @@ class Marginal:
         covariance: Covariance,
         nodes: int = 1,
     ) -> None:
-        self.family, self.X, self.offset = family, X, offset
+        # Columns that are contiguous: sums by cluster go over one column at a time.
+        self.family, self.X, self.offset = family, np.asfortranarray(X), offset
         self.chain, self.covariance = chain, covariance
         Q = Z.shape[1]
         self.columns = [np.ascontiguousarray(Z[:, j]) for j in range(Q)]
@@ -77,6 +79,7 @@ class Marginal:
         for stage in chain.stages[1:]:
             self.outer.append(self.outer[-1][stage.parent])
         self.nodes, self.log_weights = hermite_grid(nodes, Q)
+        self._last: Evaluation | None = None
         self.u: tuple[FloatArray, ...] = tuple(
             np.zeros((len(s.levels), s.columns.stop - s.columns.start))
             for s in chain.stages
@@ -109,6 +112,34 @@ class Marginal:
         for i, j, zz in self.pairs:
             S[:, i, j] = S[:, j, i] = np.add.reduceat(W * zz, self.chain.starts)
         return S
+
+    def cross(self, W: FloatArray) -> FloatArray:
+        """Z' W X of every innermost cluster, (G, Q, p)."""
+        starts = self.chain.starts
+        out = np.empty((len(starts), len(self.columns), self.X.shape[1]))
+        for i, z in enumerate(self.columns):
+            wz = W * z
+            for j, x in enumerate(self.X.T):
+                out[:, i, j] = np.add.reduceat(wz * x, starts)
+        return out
+
+    def changes(self, third: FloatArray, B: FloatArray) -> FloatArray:
+        """
+        Derivatives of `products` along directions, (G, Q, Q, d).
+
+        Along direction b, eta changes by ``x_b + z' B_b``; directions beyond the
+        fixed effects have no x.
+        """
+        starts, p = self.chain.starts, self.X.shape[1]
+        G, Q, d = B.shape
+        out = np.empty((G, Q, Q, d))
+        for i, j, zz in self.pairs:
+            w = third * zz
+            cell = np.einsum("gk,gkb->gb", self.sums(w), B)
+            for b, x in enumerate(self.X.T):
+                cell[:, b] += np.add.reduceat(w * x, starts)
+            out[:, i, j] = out[:, j, i] = cell
+        return out
 
     def quadratic(self, M: FloatArray) -> FloatArray:
         """Z' M z per row, given symmetric M (G, Q, Q)."""
@@ -166,6 +197,28 @@ class Marginal:
 
     def __call__(self, phi: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient at phi."""
+        at = self._evaluate(phi)
+        return at.value, at.gradient.copy()
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether the second derivatives are known in closed form."""
+        one = len(self.chain.stages) == 1 and len(self.log_weights) == 1
+        return one and not self.family.dispersed and self.family.has_fourth
+
+    def hessian(self, phi: FloatArray) -> FloatArray:
+        """Minus the second derivatives at phi, where `has_hessian`."""
+        at = self._last
+        if at is None or not np.array_equal(at.phi, phi):
+            at = self._evaluate(phi)
+        if at.information is None:
+            Lambda = self.covariance.matrix(self.split(phi)[1])
+            found = laplace_information(self, at.mode, at.pull, Lambda)
+            at = self._last = replace(at, information=found)
+        return at.information.copy()
+
+    def _evaluate(self, phi: FloatArray) -> "Evaluation":
+        """Value and gradient, kept for a Hessian at the same place."""
         gamma, theta, psi = self.split(phi)
         Lambda = self.covariance.matrix(theta)
         fixed = self.X @ gamma + self.offset
@@ -174,7 +227,10 @@ class Marginal:
             node = self._at_mode(mode, psi)
         else:
             node = self._at_nodes(mode, fixed, Lambda, psi)
-        return self._gradient(mode, node, Lambda, psi)
+        gradient, pull = self._gradient(mode, node, Lambda, psi)
+        value = node.value + self.family.aggregate(psi)[0]
+        self._last = Evaluation(phi.copy(), value, gradient, mode, pull)
+        return self._last
 
     def _at_mode(self, mode: Mode, psi: float) -> "Nodes":
         """The Laplace approximation: one node, at the mode."""
@@ -241,7 +297,7 @@ class Marginal:
 
     def _gradient(
         self, mode: Mode, node: "Nodes", Lambda: FloatArray, psi: float
-    ) -> tuple[float, FloatArray]:
+    ) -> tuple[FloatArray, "Pull"]:
         """
         Gradient by the adjoint of the mode equation.
 
@@ -251,7 +307,8 @@ class Marginal:
         """
         chain, family = self.chain, self.family
         leverage = self.quadratic(Lambda @ node.by_curvature @ Lambda.T)
-        s = family.third(mode.eta, psi) * leverage
+        third = family.third(mode.eta, psi)
+        s = third * leverage
         own = None if node.by_u is None else (node.by_u,)
         v = chain.expand(mode.factor.solve(self.sums(s) @ Lambda, own))
         bent = s - mode.curvature * self.spread(v @ Lambda.T)
@@ -264,33 +321,29 @@ class Marginal:
             + 2.0 * np.einsum("gij,gjk->ik", mode.S @ Lambda, node.by_curvature)
         )
         gradient = [by_gamma, self.covariance.gather(slope)]
-        constant, constant_slope = family.aggregate(psi)
         if family.dispersed:
+            constant_slope = family.aggregate(psi)[1]
             _, score, W = family.by_psi(mode.eta, psi)
             through = float(W @ leverage)
             through += float(((self.sums(score) @ Lambda) * v).sum())
             gradient.append(np.array([node.by_psi + through + constant_slope]))
-        return node.value + constant, np.concatenate(gradient)
+        pull = Pull(node.by_curvature, leverage, third, v, bent)
+        return np.concatenate(gradient), pull
 
     def information(self, phi: FloatArray) -> FloatArray:
         """Information about gamma with theta and the determinant held fixed."""
         gamma, theta, psi = self.split(phi)
         Lambda = self.covariance.matrix(theta)
         mode = self.mode(self.X @ gamma + self.offset, Lambda, psi)
-        WX = mode.curvature[:, None] * self.X
+        XWX = (mode.curvature * self.X.T) @ self.X
         AWX = self.weighted_columns(mode, Lambda)
         solved = self.chain.expand(mode.factor.solve(AWX))
         lost = np.einsum("gip,giq->pq", AWX, solved)
-        return np.asarray(self.X.T @ WX - lost, dtype=np.float64)
+        return np.asarray(XWX - lost, dtype=np.float64)
 
     def weighted_columns(self, mode: Mode, Lambda: FloatArray) -> FloatArray:
         """Lambda' Z' W X of every innermost cluster, (G, Q, p)."""
-        WX = mode.curvature[:, None] * self.X
-        sums = [
-            np.add.reduceat(z[:, None] * WX, self.chain.starts, axis=0)
-            for z in self.columns
-        ]
-        return np.asarray(Lambda.T @ np.stack(sums, axis=1), dtype=np.float64)
+        return Lambda.T @ self.cross(mode.curvature)
 
 
 @dataclass(frozen=True)
@@ -303,3 +356,26 @@ class Nodes:
     by_u: FloatArray | None  # derivative in the mode; None where it vanishes
     by_curvature: FloatArray  # derivative in H, per innermost cluster
     by_psi: float
+
+
+@dataclass(frozen=True)
+class Pull:
+    """How the determinant, or the spread of the nodes, draws on mode and rows."""
+
+    by_curvature: FloatArray  # as in `Nodes`
+    leverage: FloatArray  # derivative in the curvature of each row
+    third: FloatArray  # derivative of the curvature in eta, per row
+    v: FloatArray  # H v = derivative in the mode, per innermost cluster
+    bent: FloatArray  # derivative in eta beyond the score, per row
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was found at one point."""
+
+    phi: FloatArray
+    value: float
+    gradient: FloatArray
+    mode: Mode
+    pull: Pull
+    information: FloatArray | None = None

@@ -7,7 +7,7 @@ from fedglmm_flower.glmm.coordinates import Coordinates
 from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.independent import Independent, climb
 from fedglmm_flower.glmm.marginal import Marginal
-from fedglmm_flower.glmm.optimise import Maximum, definite, maximise
+from fedglmm_flower.glmm.optimise import Hessian, Maximum, definite, maximise
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 from fedglmm_flower.glmm.structure import Structure
 
@@ -128,8 +128,18 @@ class Problem:
             theta[at] = np.sqrt(np.clip(excess, 0.01, 4.0))
         return theta
 
+    @property
+    def hessian(self) -> Hessian | None:
+        """Closed form of minus the Hessian, where there is one."""
+        objective = self.objective
+        if isinstance(objective, Marginal) and objective.has_hessian:
+            return objective.hessian
+        return None
+
     def curvature(self, phi: FloatArray) -> FloatArray:
         """Information for gamma, differences of gradients for the rest; definite."""
+        if self.hessian is not None:
+            return definite(self.hessian(phi), 1e-3)
         d, p = len(phi), self.p
         B = np.zeros((d, d))
         B[:p, :p] = self.objective.information(phi)
@@ -146,7 +156,7 @@ class Problem:
     def solve(self) -> tuple[Maximum, BoolArray]:
         """The maximum, and which parameters are not held at zero."""
         B = self.curvature(self.start)
-        found = maximise(self.objective, self.start, B, self.limit)
+        found = maximise(self.objective, self.start, B, self.limit, self.hessian)
         free: BoolArray = np.ones(len(found.point), dtype=np.bool_)
         if self.family.name == "nbinom2" and found.point[-1] > _NEARLY_POISSON:
             start = np.append(found.point[:-1], _POISSON)
@@ -169,6 +179,7 @@ class Problem:
             free,
             curvature=self.curvature,
             limit=self.limit,
+            hessian=self.hessian,
         )
 
     def separated(self, found: Maximum) -> bool:

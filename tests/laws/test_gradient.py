@@ -47,6 +47,25 @@ def test_laplace_gradient(family, link, structure, rng):
     )
 
 
+@pytest.mark.parametrize("structure", ["intercept", "slope", "independent"])
+@pytest.mark.parametrize(("family", "link"), [("binomial", "logit"), ("poisson", "log")])
+def test_laplace_hessian(family, link, structure, rng):
+    """Away from any optimum, the closed form equals differences of the gradient."""
+    likelihood = problem(family, link, structure, 1)
+    phi = likelihood.start + 0.1 * rng.normal(size=len(likelihood.start))
+
+    exact = likelihood.objective.hessian(phi)
+
+    differenced = np.empty_like(exact)
+    for j in range(len(phi)):
+        h = np.zeros(len(phi))
+        h[j] = 1e-3
+        near = likelihood.objective(phi - h)[1] - likelihood.objective(phi + h)[1]
+        far = likelihood.objective(phi - 2 * h)[1] - likelihood.objective(phi + 2 * h)[1]
+        differenced[j] = (8 * near - far) / (12 * h[j])
+    np.testing.assert_allclose(exact, differenced, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("nodes", [2, 5])
 @pytest.mark.parametrize("structure", ["intercept", "slope", "independent"])
 @pytest.mark.parametrize(("family", "link"), FAMILIES)
