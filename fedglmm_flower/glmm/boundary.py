@@ -5,7 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from fedglmm_flower.glmm.covariance import Covariance
-from fedglmm_flower.glmm.optimise import Hessian, Maximum, Objective, information, maximise
+from fedglmm_flower.glmm.optimise import (
+    Hessian,
+    Maximum,
+    Objective,
+    information,
+    maximise,
+)
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray
 
 _SUSPECT = 0.05  # singular values of Lambda below this share, or size, are examined

@@ -125,6 +125,8 @@ class Binomial(Family):
     def response_constant(self) -> float:
         """Sum of w log C(m, y)."""
         y, m = self.y, self.m
+        if (m == 1.0).all() and ((y == 0.0) | (y == 1.0)).all():
+            return 0.0
         logs = gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
         return float(np.sum(self.w * np.where(self.w > 0, logs, 0.0)))
 
@@ -141,17 +143,23 @@ class BinomialLogit(Binomial):
         """Linear in the response, so any real response will do."""
         del psi
         e = np.exp(-np.abs(eta))
+        low = np.minimum(eta, 0.0)
         s = 1.0 / (1.0 + e)
-        p = np.where(eta >= 0, s, e * s)
-        value = self.wy * eta - self.wm * (np.maximum(eta, 0.0) + np.log1p(e))
-        return value, self.wy - self.wm * p, self.wm * (e * s * s)
+        # e^low is 1 or e: a choice by sign takes longer than the exponential.
+        p = np.exp(low) * s
+        value = self.wy * eta - self.wm * (eta - low + np.log1p(e))
+        e *= s
+        e *= s
+        e *= self.wm
+        p *= self.wm
+        return value, np.subtract(self.wy, p, out=p), e
 
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """M p (1 - p) (1 - 2p)."""
         del psi
         e = np.exp(-np.abs(eta))
         s = 1.0 / (1.0 + e)
-        return -np.sign(eta) * self.wm * (e * s * s) * (1.0 - e) * s
+        return np.copysign(self.wm * (e * s * s) * (1.0 - e) * s, -eta)
 
     def fourth(self, eta: FloatArray) -> FloatArray:
         """With v = p (1 - p): m v (1 - 6 v)."""

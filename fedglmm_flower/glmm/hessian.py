@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.rows import FloatArray
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def laplace_information(
     ZDX = np.zeros((len(u), Q, p + t))
     ZDX[:, :, :p] = marginal.cross(bend)
     hessian = _summed(B, 2.0 * ZDX + marginal.products(bend) @ B) - _summed(du, du)
-    hessian[:p, :p] += (bend * marginal.X.T) @ marginal.X
+    hessian[:p, :p] += weighted_gram(marginal.X, bend)
 
     # Terms with a derivative of Lambda; `half` holds a in theta, and b anything.
     ZWE = S @ B
@@ -71,9 +72,7 @@ def laplace_information(
     half -= np.einsum("tij,gj,gib->tb", turns, pull.v, ZWE)
     C = pull.by_curvature
     half += 2.0 * np.einsum("tij,gikb,gkj->tb", turns, dS, Lambda @ C, optimize=True)
-    half[:, p:] += np.einsum(
-        "tij,gik,skl,glj->ts", turns, S, turns, C, optimize=True
-    )
+    half[:, p:] += np.einsum("tij,gik,skl,glj->ts", turns, S, turns, C, optimize=True)
     hessian[p:] += 2.0 * half
 
     # The square of the first derivative of the determinant.

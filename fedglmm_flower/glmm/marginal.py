@@ -7,10 +7,11 @@ import numpy as np
 from fedglmm_flower.glmm.covariance import Covariance
 from fedglmm_flower.glmm.elimination import Elimination, eliminate
 from fedglmm_flower.glmm.family import Family
+from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.hessian import laplace_information
 from fedglmm_flower.glmm.nesting import Chain
 from fedglmm_flower.glmm.quadrature import hermite_grid
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import FloatArray, IntArray
 
 _MODE = 3e-6  # a Newton step this short is the last: the next would be its square
 _MAX_NEWTON = 60
@@ -65,16 +66,16 @@ class Marginal:
         covariance: Covariance,
         nodes: int = 1,
     ) -> None:
-        # Columns that are contiguous: sums by cluster go over one column at a time.
-        self.family, self.X, self.offset = family, np.asfortranarray(X), offset
+        self.family, self.X, self.offset = family, X, offset
         self.chain, self.covariance = chain, covariance
         Q = Z.shape[1]
-        self.columns = [np.ascontiguousarray(Z[:, j]) for j in range(Q)]
+        self.columns = [_column(Z[:, j]) for j in range(Q)]
         self.pairs = [
             (i, j, self.columns[i] * self.columns[j])
             for i in range(Q)
             for j in range(i + 1)
         ]
+        self.counts = np.diff(chain.starts, append=len(chain.cluster))
         self.outer = [np.arange(len(chain.stages[0].levels))]
         for stage in chain.stages[1:]:
             self.outer.append(self.outer[-1][stage.parent])
@@ -94,23 +95,32 @@ class Marginal:
     def sums(self, rows: FloatArray) -> FloatArray:
         """Z' rows for every innermost cluster, (G, Q)."""
         starts = self.chain.starts
-        return np.stack(
-            [np.add.reduceat(rows * z, starts) for z in self.columns], axis=1
-        )
+        return np.stack([_sum(rows, z, starts) for z in self.columns], axis=1)
 
     def spread(self, b: FloatArray) -> FloatArray:
         """Z b per row, given the effects b (G, Q) of innermost clusters."""
-        eta = np.zeros(len(self.chain.cluster))
-        for j, z in enumerate(self.columns):
-            eta += z * b[self.chain.cluster, j]
-        return eta
+        return self._spread(self.columns, list(b.T))
+
+    def _spread(
+        self, columns: list[FloatArray | float], effects: list[FloatArray]
+    ) -> FloatArray:
+        """Sum of columns, each times an effect (G,) of innermost clusters."""
+        out: FloatArray = np.zeros(0)
+        for j, (z, effect) in enumerate(zip(columns, effects, strict=True)):
+            if isinstance(z, float):
+                part = np.repeat(z * effect, self.counts)
+            else:
+                part = np.repeat(effect, self.counts)
+                part *= z
+            out = part if j == 0 else np.add(out, part, out=out)
+        return out
 
     def products(self, W: FloatArray) -> FloatArray:
         """Z' W Z of every innermost cluster, (G, Q, Q)."""
         Q = len(self.columns)
         S = np.empty((len(self.chain.starts), Q, Q))
         for i, j, zz in self.pairs:
-            S[:, i, j] = S[:, j, i] = np.add.reduceat(W * zz, self.chain.starts)
+            S[:, i, j] = S[:, j, i] = _sum(W, zz, self.chain.starts)
         return S
 
     def cross(self, W: FloatArray) -> FloatArray:
@@ -143,11 +153,8 @@ class Marginal:
 
     def quadratic(self, M: FloatArray) -> FloatArray:
         """Z' M z per row, given symmetric M (G, Q, Q)."""
-        q = np.zeros(len(self.chain.cluster))
-        for i, j, zz in self.pairs:
-            entry = M[:, i, j] if i == j else 2.0 * M[:, i, j]
-            q += zz * entry[self.chain.cluster]
-        return q
+        entries = [(1.0 if i == j else 2.0) * M[:, i, j] for i, j, _ in self.pairs]
+        return self._spread([zz for _, _, zz in self.pairs], entries)
 
     def by_outer(self, value: FloatArray, u: tuple[FloatArray, ...]) -> FloatArray:
         """Joint log-density of responses and effects, by outermost cluster."""
@@ -208,14 +215,19 @@ class Marginal:
 
     def hessian(self, phi: FloatArray) -> FloatArray:
         """Minus the second derivatives at phi, where `has_hessian`."""
-        at = self._last
-        if at is None or not np.array_equal(at.phi, phi):
-            at = self._evaluate(phi)
-        if at.information is None:
+        at = self._at(phi)
+        found = at.information
+        if found is None:
             Lambda = self.covariance.matrix(self.split(phi)[1])
             found = laplace_information(self, at.mode, at.pull, Lambda)
-            at = self._last = replace(at, information=found)
-        return at.information.copy()
+            self._last = replace(at, information=found)
+        return found.copy()
+
+    def _at(self, phi: FloatArray) -> "Evaluation":
+        """The last evaluation, if it was here, or a new one."""
+        if self._last is not None and np.array_equal(self._last.phi, phi):
+            return self._last
+        return self._evaluate(phi)
 
     def _evaluate(self, phi: FloatArray) -> "Evaluation":
         """Value and gradient, kept for a Hessian at the same place."""
@@ -276,7 +288,7 @@ class Marginal:
             by_u += slope
             by_B += slope[:, :, None] * x
             outer += (e[:, None] * carried)[:, :, None] * uj[:, None, :]
-            score_sum += e[chain.cluster] * score
+            score_sum += np.repeat(e, self.counts) * score
             if family.dispersed:
                 rows = family.by_psi(eta, psi)[0]
                 psi_sum += e * np.add.reduceat(rows, chain.starts)
@@ -288,7 +300,7 @@ class Marginal:
         value_sum = float((mode.joint + np.log(total)).sum())
         return Nodes(
             value_sum - 0.5 * mode.factor.logdet,
-            score_sum / total[chain.cluster],
+            score_sum / np.repeat(total, self.counts),
             outer / total[:, None, None],
             by_u / total[:, None],
             -0.5 * inverse - 0.5 * (bent + bent.swapaxes(1, 2)),
@@ -332,10 +344,9 @@ class Marginal:
 
     def information(self, phi: FloatArray) -> FloatArray:
         """Information about gamma with theta and the determinant held fixed."""
-        gamma, theta, psi = self.split(phi)
-        Lambda = self.covariance.matrix(theta)
-        mode = self.mode(self.X @ gamma + self.offset, Lambda, psi)
-        XWX = (mode.curvature * self.X.T) @ self.X
+        mode = self._at(phi).mode
+        Lambda = self.covariance.matrix(self.split(phi)[1])
+        XWX = weighted_gram(self.X, mode.curvature)
         AWX = self.weighted_columns(mode, Lambda)
         solved = self.chain.expand(mode.factor.solve(AWX))
         lost = np.einsum("gip,giq->pq", AWX, solved)
@@ -344,6 +355,18 @@ class Marginal:
     def weighted_columns(self, mode: Mode, Lambda: FloatArray) -> FloatArray:
         """Lambda' Z' W X of every innermost cluster, (G, Q, p)."""
         return Lambda.T @ self.cross(mode.curvature)
+
+
+def _column(z: FloatArray) -> FloatArray | float:
+    """A column, or its value if it is constant as an intercept is."""
+    return float(z[0]) if (z == z[0]).all() else np.ascontiguousarray(z)
+
+
+def _sum(rows: FloatArray, z: FloatArray | float, starts: IntArray) -> FloatArray:
+    """Sums of rows times a column by cluster."""
+    if isinstance(z, float):
+        return z * np.add.reduceat(rows, starts)
+    return np.add.reduceat(rows * z, starts)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import numpy as np
 from fedglmm_flower.glmm.boundary import on_boundary, restricted
 from fedglmm_flower.glmm.coordinates import Coordinates
 from fedglmm_flower.glmm.family import Family
+from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.independent import Independent, climb
 from fedglmm_flower.glmm.marginal import Marginal
 from fedglmm_flower.glmm.optimise import Hessian, Maximum, definite, maximise
@@ -63,12 +64,13 @@ class Problem:
             rows.constant,
         )
         self.offset = rows.offset[order]
-        self.plain = rows.basis[order] @ coordinates.columns
+        self.plain = np.asfortranarray(rows.basis[order] @ coordinates.columns)
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
         L = np.linalg.cholesky(definite(information))
         self.back = np.asarray(np.linalg.inv(L).T, dtype=np.float64)
-        self.X = np.ascontiguousarray(self.plain @ self.back)
+        # Columns are contiguous, for sums by cluster go over one column at a time.
+        self.X = np.asfortranarray(self.plain @ self.back)
         tail = np.full(int(self.family.dispersed), psi)
         self.objective: Marginal | Independent
         if structure is None:
@@ -94,13 +96,13 @@ class Problem:
         """Estimates of the model without random effects, and their information."""
         family, plain = self.family, self.plain
         gamma: FloatArray = np.zeros(self.p)
-        direction, *_ = np.linalg.lstsq(plain, np.ones(len(plain)))
+        direction, *_ = np.linalg.lstsq(plain.T @ plain, plain.sum(axis=0))
         if self.p and np.abs(plain @ direction - 1.0).max() < 1e-8:
             gamma = np.asarray(family.start(self.offset) * direction, dtype=np.float64)
         eta = plain @ gamma + self.offset
         psi = family.start_psi(eta) if family.dispersed else 0.0
         W = np.maximum(family.terms(eta, psi)[2], 0.0)
-        self.null_information = plain.T @ (W[:, None] * plain)
+        self.null_information = weighted_gram(plain, W)
         gamma, information = climb(family, plain, self.offset, gamma, psi)
         if family.dispersed:
             psi = family.start_psi(plain @ gamma + self.offset)
@@ -189,7 +191,7 @@ class Problem:
         eta = self.X @ found.point[: self.p] + self.offset
         psi = float(found.point[-1]) if self.family.dispersed else 0.0
         W = np.maximum(self.family.terms(eta, psi)[2], 0.0)
-        information = self.plain.T @ (W[:, None] * self.plain)
+        information = weighted_gram(self.plain, W)
         try:
             L = np.linalg.cholesky(self.null_information)
         except np.linalg.LinAlgError:

@@ -48,7 +48,9 @@ def test_laplace_gradient(family, link, structure, rng):
 
 
 @pytest.mark.parametrize("structure", ["intercept", "slope", "independent"])
-@pytest.mark.parametrize(("family", "link"), [("binomial", "logit"), ("poisson", "log")])
+@pytest.mark.parametrize(
+    ("family", "link"), [("binomial", "logit"), ("poisson", "log")]
+)
 def test_laplace_hessian(family, link, structure, rng):
     """Away from any optimum, the closed form equals differences of the gradient."""
     likelihood = problem(family, link, structure, 1)
@@ -61,7 +63,9 @@ def test_laplace_hessian(family, link, structure, rng):
         h = np.zeros(len(phi))
         h[j] = 1e-3
         near = likelihood.objective(phi - h)[1] - likelihood.objective(phi + h)[1]
-        far = likelihood.objective(phi - 2 * h)[1] - likelihood.objective(phi + 2 * h)[1]
+        far = (
+            likelihood.objective(phi - 2 * h)[1] - likelihood.objective(phi + 2 * h)[1]
+        )
         differenced[j] = (8 * near - far) / (12 * h[j])
     np.testing.assert_allclose(exact, differenced, rtol=1e-6, atol=1e-6)
 
