@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fedglmm_flower.glmm.evaluation import Mode, Pull
 from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.rows import FloatArray
 
 if TYPE_CHECKING:
-    from fedglmm_flower.glmm.marginal import Marginal, Mode, Pull
+    from fedglmm_flower.glmm.marginal import Marginal
 
 
 def laplace_information(
-    marginal: "Marginal", mode: "Mode", pull: "Pull", Lambda: FloatArray
+    marginal: "Marginal", mode: Mode, pull: Pull, Lambda: FloatArray
 ) -> FloatArray:
     """
     Minus the Hessian in (gamma, theta), for one level of clusters.

@@ -1,11 +1,12 @@
 """The marginal log-likelihood of a GLMM and its exact gradient."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from fedglmm_flower.glmm.covariance import Covariance
-from fedglmm_flower.glmm.elimination import Elimination, eliminate
+from fedglmm_flower.glmm.elimination import eliminate
+from fedglmm_flower.glmm.evaluation import Evaluation, Mode, Nodes, Pull
 from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.hessian import laplace_information
@@ -15,19 +16,6 @@ from fedglmm_flower.glmm.rows import FloatArray, IntArray
 
 _MODE = 3e-6  # a Newton step this short is the last: the next would be its square
 _MAX_NEWTON = 60
-
-
-@dataclass(frozen=True)
-class Mode:
-    """The conditional mode of the random effects at given parameters."""
-
-    u: tuple[FloatArray, ...]
-    eta: FloatArray
-    score: FloatArray
-    curvature: FloatArray
-    S: FloatArray  # Z' W Z of every innermost cluster
-    factor: Elimination
-    joint: FloatArray  # log-likelihood minus |u|^2 / 2, by outermost cluster
 
 
 class Marginal:
@@ -140,7 +128,7 @@ class Marginal:
         Along direction b, eta changes by ``x_b + z' B_b``; directions beyond the
         fixed effects have no x.
         """
-        starts, p = self.chain.starts, self.X.shape[1]
+        starts = self.chain.starts
         G, Q, d = B.shape
         out = np.empty((G, Q, Q, d))
         for i, j, zz in self.pairs:
@@ -223,13 +211,13 @@ class Marginal:
             self._last = replace(at, information=found)
         return found.copy()
 
-    def _at(self, phi: FloatArray) -> "Evaluation":
+    def _at(self, phi: FloatArray) -> Evaluation:
         """The last evaluation, if it was here, or a new one."""
         if self._last is not None and np.array_equal(self._last.phi, phi):
             return self._last
         return self._evaluate(phi)
 
-    def _evaluate(self, phi: FloatArray) -> "Evaluation":
+    def _evaluate(self, phi: FloatArray) -> Evaluation:
         """Value and gradient, kept for a Hessian at the same place."""
         gamma, theta, psi = self.split(phi)
         Lambda = self.covariance.matrix(theta)
@@ -244,7 +232,7 @@ class Marginal:
         self._last = Evaluation(phi.copy(), value, gradient, mode, pull)
         return self._last
 
-    def _at_mode(self, mode: Mode, psi: float) -> "Nodes":
+    def _at_mode(self, mode: Mode, psi: float) -> Nodes:
         """The Laplace approximation: one node, at the mode."""
         carried = self.sums(mode.score)
         u = self.chain.expand(mode.u)
@@ -262,7 +250,7 @@ class Marginal:
 
     def _at_nodes(
         self, mode: Mode, fixed: FloatArray, Lambda: FloatArray, psi: float
-    ) -> "Nodes":
+    ) -> Nodes:
         """Average over the nodes u + L^-T x, where H = L L'."""
         chain, family = self.chain, self.family
         (u,) = mode.u
@@ -308,8 +296,8 @@ class Marginal:
         )
 
     def _gradient(
-        self, mode: Mode, node: "Nodes", Lambda: FloatArray, psi: float
-    ) -> tuple[FloatArray, "Pull"]:
+        self, mode: Mode, node: Nodes, Lambda: FloatArray, psi: float
+    ) -> tuple[FloatArray, Pull]:
         """
         Gradient by the adjoint of the mode equation.
 
@@ -367,38 +355,3 @@ def _sum(rows: FloatArray, z: FloatArray | float, starts: IntArray) -> FloatArra
     if isinstance(z, float):
         return z * np.add.reduceat(rows, starts)
     return np.add.reduceat(rows * z, starts)
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """The integral, and its derivatives with the mode and H held apart."""
-
-    value: float
-    score: FloatArray  # averaged derivative in eta, per row
-    outer: FloatArray  # averaged (Z' score) u', per innermost cluster
-    by_u: FloatArray | None  # derivative in the mode; None where it vanishes
-    by_curvature: FloatArray  # derivative in H, per innermost cluster
-    by_psi: float
-
-
-@dataclass(frozen=True)
-class Pull:
-    """How the determinant, or the spread of the nodes, draws on mode and rows."""
-
-    by_curvature: FloatArray  # as in `Nodes`
-    leverage: FloatArray  # derivative in the curvature of each row
-    third: FloatArray  # derivative of the curvature in eta, per row
-    v: FloatArray  # H v = derivative in the mode, per innermost cluster
-    bent: FloatArray  # derivative in eta beyond the score, per row
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All that was found at one point."""
-
-    phi: FloatArray
-    value: float
-    gradient: FloatArray
-    mode: Mode
-    pull: Pull
-    information: FloatArray | None = None

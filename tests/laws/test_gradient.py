@@ -10,6 +10,8 @@ from fedglmm_flower.glmm.problem import Problem
 from fedglmm_flower.glmm.structure import build_structure
 from tests.laws.designs import FAMILIES, STRUCTURES, model
 
+CLOSED = [("binomial", "logit"), ("poisson", "log")]  # Hessians in closed form
+
 
 def problem(family, link, structure, nodes):
     """The likelihood of a seeded model."""
@@ -48,9 +50,7 @@ def test_laplace_gradient(family, link, structure, rng):
 
 
 @pytest.mark.parametrize("structure", ["intercept", "slope", "independent"])
-@pytest.mark.parametrize(
-    ("family", "link"), [("binomial", "logit"), ("poisson", "log")]
-)
+@pytest.mark.parametrize(("family", "link"), CLOSED)
 def test_laplace_hessian(family, link, structure, rng):
     """Away from any optimum, the closed form equals differences of the gradient."""
     likelihood = problem(family, link, structure, 1)
