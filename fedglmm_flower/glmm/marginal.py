@@ -16,6 +16,7 @@ from fedglmm_flower.glmm.rows import FloatArray, IntArray
 
 _MODE = 3e-6  # a Newton step this short is the last: the next would be its square
 _MAX_NEWTON = 60
+_LINEAR = 0.3  # change of a linear predictor over which rows count as linear
 
 
 class Marginal:
@@ -152,14 +153,33 @@ class Marginal:
             joint = joint - 0.5 * np.bincount(outer, squares, minlength=len(joint))
         return joint
 
+    def _predicted(
+        self, fixed: FloatArray, Lambda: FloatArray
+    ) -> tuple[FloatArray, ...]:
+        """
+        Start of `mode`: the last one, moved to first order with the parameters.
+
+        Rows are taken as linear around it.  That costs no exponential, and saves the
+        one Newton step in three that differences of the gradient would spend.
+        """
+        if self._last is None or self._last.mode.u is not self.u:
+            return self.u
+        mode = self._last.mode
+        change = fixed + self.spread(self.chain.expand(mode.u) @ Lambda.T) - mode.eta
+        if not max(-change.min(), change.max()) < _LINEAR:
+            return self.u
+        score = mode.score - mode.curvature * change
+        step = mode.factor.solve(self.sums(score) @ Lambda, tuple(-u for u in mode.u))
+        return tuple(u + s for u, s in zip(mode.u, step, strict=True))
+
     def mode(self, fixed: FloatArray, Lambda: FloatArray, psi: float) -> Mode:
         """
-        Conditional mode of u by Newton's method, started from the last one found.
+        Conditional mode of u by Newton's method, started near the last one found.
 
         Steps that lower the joint density of an outermost cluster are halved there
         (Bates et al. 2015 do the same for all clusters at once).
         """
-        chain, u = self.chain, self.u
+        chain, u = self.chain, self._predicted(fixed, Lambda)
         base, step, last = u, u, np.full(len(chain.stages[0].levels), -np.inf)
         length = np.ones(len(last))
         final = False
