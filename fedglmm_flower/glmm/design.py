@@ -19,7 +19,7 @@ from fedglmm_flower.glmm.rows import (
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
 
-Labels = Sequence[str] | npt.NDArray[np.object_]
+Labels = Sequence[str] | npt.NDArray[np.object_] | pd.Categorical
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,6 @@ def rows_of_atoms(
     """
     basis = basis_of(model)
     functions = evaluate_monomials(values, basis.monomials, model.factors).T
-    functions = np.ascontiguousarray(functions)
     random = []
     for effect, coefficients in zip(model.random, basis.random, strict=True):
         levels, index = _index(effect.group, groups)
@@ -250,11 +249,18 @@ def _index(
                 f"group {name!r}: the grouping column is missing; it is named in the "
                 "formula; add the column or correct the formula"
             )
-    labels = [np.asarray(groups[name], dtype=object) for name in group]
-    code = np.zeros(len(labels[0]), dtype=np.intp)
-    for column in labels:
-        mine, values = pd.factorize(column)
-        code = code * len(values) + mine
+    labels: list[pd.Categorical | npt.NDArray[np.object_]] = []
+    code: npt.NDArray[np.intp] = np.zeros(1, dtype=np.intp)
+    for name in group:
+        column = groups[name]
+        if isinstance(column, pd.Categorical):
+            mine, size = column.codes.astype(np.intp), len(column.categories)
+        else:
+            column = np.asarray(column, dtype=object)
+            mine, values = pd.factorize(column)
+            size = len(values)
+        labels.append(column)
+        code = code * size + mine
     place, found = pd.factorize(code)
     first = np.empty(len(found), dtype=np.intp)
     first[place[::-1]] = np.arange(len(code))[::-1]

@@ -56,7 +56,7 @@ class Problem:
         nodes: int = 1,
     ) -> None:
         self.rows, self.structure = rows, structure
-        order = slice(None) if structure is None else structure.chain.order
+        order = slice(None) if structure is None else structure.chain.selection
         self.family = chosen(
             rows.response[order],
             rows.weights[order],
@@ -64,13 +64,12 @@ class Problem:
             rows.constant,
         )
         self.offset = rows.offset[order]
-        self.plain = np.asfortranarray(rows.basis[order] @ coordinates.columns)
+        self.plain = _times(rows.basis[order], coordinates.columns)
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
         L = np.linalg.cholesky(definite(information))
         self.back = np.asarray(np.linalg.inv(L).T, dtype=np.float64)
-        # Columns are contiguous, for sums by cluster go over one column at a time.
-        self.X = np.asfortranarray(self.plain @ self.back)
+        self.X = _times(self.plain, self.back)
         tail = np.full(int(self.family.dispersed), psi)
         self.objective: Marginal | Independent
         if structure is None:
@@ -200,6 +199,11 @@ class Problem:
         return bool(np.linalg.eigvalsh(half)[0] < _SEPARATED)
 
 
+def _times(columns: FloatArray, factor: FloatArray) -> FloatArray:
+    """Product with contiguous columns: sums by cluster go over one at a time."""
+    return (factor.T @ columns.T).T
+
+
 def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:
     """Whitened random-effects columns in the order of the chain."""
     covariance = structure.covariance
@@ -207,4 +211,4 @@ def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:
     for t, term in enumerate(rows.random):
         R = covariance.factors[t]
         Z[:, covariance.columns[t]] = np.linalg.solve(R.T, term.Z.T).T
-    return Z[structure.chain.order]
+    return Z[structure.chain.selection]

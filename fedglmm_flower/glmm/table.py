@@ -144,6 +144,19 @@ def _equal_as_text(series: pd.Series) -> bool:
     return pd.api.types.infer_dtype(series, skipna=True) == "string"
 
 
+def as_labels(series: pd.Series) -> pd.Categorical:
+    """Cells of an undeclared grouping column as text; a missing one has no level."""
+    if _equal_as_text(series):
+        codes, values = pd.factorize(series)
+        names = pd.Series(values).astype("string")
+    else:
+        codes, values = pd.factorize(as_text(series))
+        names = pd.Series(values)
+    labels = pd.Categorical.from_codes(codes, categories=pd.Index(names.astype(object)))
+    absent = names[missing_text(names).to_numpy(dtype=bool)]
+    return labels.remove_categories(absent.tolist())
+
+
 def missing_text(text: pd.Series) -> pd.Series:
     """Which cells of an undeclared text column are missing: empty or ``NaN``."""
     return text.isna() | (text == "") | (text == "NaN")
