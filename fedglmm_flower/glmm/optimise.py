@@ -101,7 +101,8 @@ def information(
         Closed form of minus the Hessian.
     """
     if hessian is not None:
-        return hessian(x)
+        with np.errstate(all="ignore"):
+            return hessian(x)
     d = len(x)
     B = np.empty((d, d))
     for j in range(d):
@@ -197,7 +198,7 @@ def bfgs(
         x, value, g = x + s, trial, trial_g
         fresh = False
         if hessian is not None:
-            B = definite(hessian(x), 1e-6)
+            B = definite(information(objective, x, limit, hessian), 1e-6)
         elif s @ y > 1e-10 * np.sqrt((s @ s) * (y @ y)):
             Bs = B @ s
             B = B - np.outer(Bs, Bs) / (s @ Bs) + np.outer(y, y) / (s @ y)
