@@ -16,7 +16,7 @@ _REFERENCE = "fedglmm"  # converges to a gradient of 1e-8 standard errors
 
 def markdown(records: Sequence[dict[str, Any]]) -> str:
     """
-    One line for each design and engine.
+    One line for each design and engine, the fastest first.
 
     Distances are from the tightest fit, which is that of this package: the others
     stop at a relative change of the likelihood.  A positive ``d logLik`` would show
@@ -32,9 +32,9 @@ def markdown(records: Sequence[dict[str, Any]]) -> str:
                 skipped.append(f"{record['engine']}, {design}: {record['skipped']}")
             else:
                 runs.setdefault(record["engine"], []).append(record)
-        lme4 = median(r["seconds"] for r in runs["lme4"]) if "lme4" in runs else None
+        lme4 = _seconds(runs["lme4"]) if "lme4" in runs else None
         best = runs[_REFERENCE][0] if _REFERENCE in runs else None
-        for engine, found in runs.items():
+        for engine, found in sorted(runs.items(), key=lambda run: _seconds(run[1])):
             seconds, imports, base, peak = (
                 median(r[name] for r in found)
                 for name in ("seconds", "imports", "base", "peak")
@@ -46,6 +46,10 @@ def markdown(records: Sequence[dict[str, Any]]) -> str:
                 f"{peak:.0f} ({base:.0f}) | {distance} |"
             )
     return "\n".join([*lines, "", *dict.fromkeys(f"Skipped: {s}" for s in skipped)])
+
+
+def _seconds(found: list[dict[str, Any]]) -> float:
+    return float(median(r["seconds"] for r in found))
 
 
 def _distance(record: dict[str, Any], best: dict[str, Any]) -> str:
