@@ -42,7 +42,8 @@ def fitted(engine: str, design: Design, path: Path) -> Record:
         env={**os.environ, **single},
     )
     if done.returncode:
-        return {"skipped": done.stderr.strip().splitlines()[-1]}
+        said = done.stderr.strip().splitlines() or ["it failed without a word"]
+        return {"skipped": said[-1]}
     found: Record = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
