@@ -13,6 +13,7 @@ from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 from fedglmm_flower.glmm.structure import Structure
 
 _SEPARATED = 1e-6  # information at the fit, relative to that of the intercept-only fit
+_LONGEST = 100.0  # standard errors of a fixed effect that one Newton step may cross
 _NEARLY_POISSON = 9.0  # log theta beyond which the Poisson limit is tried
 _POISSON = 18.0  # log theta that stands for infinity
 
@@ -67,6 +68,7 @@ class Problem:
         self.plain = _times(rows.basis[order], coordinates.columns)
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
+        self.faded = self._flat(information)
         L = np.linalg.cholesky(definite(information))
         self.back = np.asarray(np.linalg.inv(L).T, dtype=np.float64)
         self.X = _times(self.plain, self.back)
@@ -89,7 +91,8 @@ class Problem:
         start = [L.T @ gamma, theta, tail]
         self.start = np.asarray(np.concatenate(start), dtype=np.float64)
         self.limit = np.full(len(self.start), 2.0)
-        self.limit[: self.p] = np.inf
+        # Newton by the exact curvature takes enormous steps where it fades.
+        self.limit[: self.p] = np.inf if self.hessian is None else _LONGEST
 
     def _without_effects(self) -> tuple[FloatArray, float, FloatArray]:
         """Estimates of the model without random effects, and their information."""
@@ -131,9 +134,13 @@ class Problem:
 
     @property
     def hessian(self) -> Hessian | None:
-        """Closed form of minus the Hessian, where there is one."""
+        """
+        Closed form of minus the Hessian, where there is one.
+
+        Not under separation: there the curvature fades and Newton runs away.
+        """
         objective = self.objective
-        if isinstance(objective, Marginal) and objective.has_hessian:
+        if isinstance(objective, Marginal) and objective.has_hessian and not self.faded:
             return objective.hessian
         return None
 
@@ -190,7 +197,12 @@ class Problem:
         eta = self.X @ found.point[: self.p] + self.offset
         psi = float(found.point[-1]) if self.family.dispersed else 0.0
         W = np.maximum(self.family.terms(eta, psi)[2], 0.0)
-        information = weighted_gram(self.plain, W)
+        return self._flat(weighted_gram(self.plain, W))
+
+    def _flat(self, information: FloatArray) -> bool:
+        """Whether some direction has lost the information of an ordinary fit."""
+        if self.p == 0:
+            return False
         try:
             L = np.linalg.cholesky(self.null_information)
         except np.linalg.LinAlgError:
