@@ -5,7 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from fedglmm_flower.glmm.covariance import Covariance
-from fedglmm_flower.glmm.optimise import Maximum, Objective, information, maximise
+from fedglmm_flower.glmm.optimise import (
+    Hessian,
+    Maximum,
+    Objective,
+    information,
+    maximise,
+)
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray
 
 _SUSPECT = 0.05  # singular values of Lambda below this share, or size, are examined
@@ -23,6 +29,7 @@ def on_boundary(
     *,
     curvature: Curvature,
     limit: FloatArray,
+    hessian: Hessian | None = None,
 ) -> tuple[Maximum, BoolArray]:
     """
     Replace a maximum with nearly singular covariance by the exactly singular one.
@@ -37,7 +44,7 @@ def on_boundary(
     found : Maximum
     free : boolean array
         Parameters that are free so far.
-    curvature, limit
+    curvature, limit, hessian
         Of all parameters, for the optimiser.
 
     Returns
@@ -54,7 +61,7 @@ def on_boundary(
             if candidate is None:
                 break
             start, fewer = candidate
-            reduced = restricted(objective, start, fewer, curvature, limit)
+            reduced = restricted(objective, start, fewer, curvature, limit, hessian)
             if reduced.value < best.value - _SAME or _can_grow(
                 objective, reduced.point, free & ~fewer
             ):
@@ -115,6 +122,7 @@ def restricted(
     free: BoolArray,
     curvature: Curvature,
     limit: FloatArray,
+    hessian: Hessian | None = None,
 ) -> Maximum:
     """Maximise over the free parameters, the others held where `start` has them."""
 
@@ -124,8 +132,18 @@ def restricted(
         value, gradient = objective(point)
         return value, gradient[free]
 
-    B = curvature(start)[np.ix_(free, free)]
-    reduced = maximise(inner, start[free], B, limit[free])
+    def inner_hessian(x: FloatArray) -> FloatArray:
+        point = start.copy()
+        point[free] = x
+        return (curvature if hessian is None else hessian)(point)[np.ix_(free, free)]
+
+    reduced = maximise(
+        inner,
+        start[free],
+        curvature(start)[np.ix_(free, free)],
+        limit[free],
+        None if hessian is None else inner_hessian,
+    )
     point = start.copy()
     point[free] = reduced.point
     return Maximum(

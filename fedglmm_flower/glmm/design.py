@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
@@ -19,7 +20,7 @@ from fedglmm_flower.glmm.rows import (
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
 
-Labels = Sequence[str] | npt.NDArray[np.object_]
+Labels = Sequence[str] | npt.NDArray[np.object_] | pd.Categorical
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,6 @@ def rows_of_atoms(
     """
     basis = basis_of(model)
     functions = evaluate_monomials(values, basis.monomials, model.factors).T
-    functions = np.ascontiguousarray(functions)
     random = []
     for effect, coefficients in zip(model.random, basis.random, strict=True):
         levels, index = _index(effect.group, groups)
@@ -250,12 +250,27 @@ def _index(
                 f"group {name!r}: the grouping column is missing; it is named in the "
                 "formula; add the column or correct the formula"
             )
-    labels = [np.asarray(groups[name], dtype=object).astype(str) for name in group]
+    labels: list[pd.Categorical | npt.NDArray[np.object_]] = []
+    code: npt.NDArray[np.intp] = np.zeros(1, dtype=np.intp)
+    for name in group:
+        column = groups[name]
+        if isinstance(column, pd.Categorical):
+            mine, size = column.codes.astype(np.intp), len(column.categories)
+        else:
+            column = np.asarray(column, dtype=object)
+            mine, values = pd.factorize(column)
+            size = len(values)
+        labels.append(column)
+        code = code * size + mine
+    place, found = pd.factorize(code)
+    first = np.empty(len(found), dtype=np.intp)
+    first[place[::-1]] = np.arange(len(code))[::-1]
     # Paths and not joined names: "a:b" in "c" is not "b:c" in "a".
-    paths = list(zip(*(column.tolist() for column in labels), strict=True))
-    at = {path: i for i, path in enumerate(sorted(set(paths), key=_natural))}
-    index = np.array([at[path] for path in paths], dtype=np.intp)
-    return tuple(map(":".join, at)), index
+    paths = [tuple(str(column[i]) for column in labels) for i in first]
+    order = sorted(range(len(paths)), key=lambda i: _natural(paths[i]))
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return tuple(":".join(paths[i]) for i in order), rank[place]
 
 
 def _natural(path: tuple[str, ...]) -> tuple[list[str | int], tuple[str, ...]]:

@@ -35,11 +35,14 @@ class Family(ABC):
     ----------
     dispersed : bool
         Whether psi, the logarithm of the dispersion parameter, is estimated.
+    has_fourth : bool
+        Whether `fourth` is there, and with it the closed form of the Hessian.
     """
 
     name: ClassVar[str]
     link: ClassVar[str]
     dispersed: ClassVar[bool] = False
+    has_fourth: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -69,6 +72,10 @@ class Family(ABC):
     @abstractmethod
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """Per row: derivative of the curvature with respect to eta."""
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """Per row: second derivative of the curvature with respect to eta."""
+        raise NotImplementedError
 
     def by_psi(
         self, eta: FloatArray, psi: float
@@ -118,6 +125,8 @@ class Binomial(Family):
     def response_constant(self) -> float:
         """Sum of w log C(m, y)."""
         y, m = self.y, self.m
+        if (m == 1.0).all() and ((y == 0.0) | (y == 1.0)).all():
+            return 0.0
         logs = gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
         return float(np.sum(self.w * np.where(self.w > 0, logs, 0.0)))
 
@@ -126,6 +135,7 @@ class BinomialLogit(Binomial):
     """Binomial counts, logit link: l = y eta - m log(1 + e^eta)."""
 
     link = "logit"
+    has_fourth = True
 
     def terms(
         self, eta: FloatArray, psi: float
@@ -133,17 +143,29 @@ class BinomialLogit(Binomial):
         """Linear in the response, so any real response will do."""
         del psi
         e = np.exp(-np.abs(eta))
+        low = np.minimum(eta, 0.0)
         s = 1.0 / (1.0 + e)
-        p = np.where(eta >= 0, s, e * s)
-        value = self.wy * eta - self.wm * (np.maximum(eta, 0.0) + np.log1p(e))
-        return value, self.wy - self.wm * p, self.wm * (e * s * s)
+        # e^low is 1 or e: a choice by sign takes longer than the exponential.
+        p = np.exp(low) * s
+        value = self.wy * eta - self.wm * (eta - low + np.log1p(e))
+        e *= s
+        e *= s
+        e *= self.wm
+        p *= self.wm
+        return value, np.subtract(self.wy, p, out=p), e
 
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """M p (1 - p) (1 - 2p)."""
         del psi
         e = np.exp(-np.abs(eta))
         s = 1.0 / (1.0 + e)
-        return -np.sign(eta) * self.wm * (e * s * s) * (1.0 - e) * s
+        return np.copysign(self.wm * (e * s * s) * (1.0 - e) * s, -eta)
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """With v = p (1 - p): m v (1 - 6 v)."""
+        e = np.exp(-np.abs(eta))
+        v = e / (1.0 + e) ** 2
+        return self.wm * v * (1.0 - 6.0 * v)
 
     def start(self, offset: FloatArray) -> float:
         """Logit of the overall share."""
@@ -161,6 +183,7 @@ class PoissonLog(Family):
 
     name = "poisson"
     link = "log"
+    has_fourth = True
 
     def response_constant(self) -> float:
         """Minus the sum of w log y!."""
@@ -177,6 +200,10 @@ class PoissonLog(Family):
     def third(self, eta: FloatArray, psi: float) -> FloatArray:
         """The mean, like every derivative of e^eta."""
         del psi
+        return self.w * safe_exp(eta)
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """The mean again."""
         return self.w * safe_exp(eta)
 
     def start(self, offset: FloatArray) -> float:

@@ -216,8 +216,10 @@ def _effects(
     marginal = problem.objective
     if not isinstance(marginal, Marginal):  # pragma: no cover
         raise TypeError(type(marginal))
-    theta = structure.covariance.with_signs(theta)
-    marginal.u = tuple(np.zeros_like(u) for u in marginal.u)
+    signed = structure.covariance.with_signs(theta)
+    if not np.array_equal(signed, theta):  # the last mode found is not near
+        theta = signed
+        marginal.u = tuple(np.zeros_like(u) for u in marginal.u)
     mode = marginal.mode(fixed, structure.covariance.matrix(theta), psi)
     effects = structure.effects(theta, mode.u, mode.factor)
     return mode.eta, tuple(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fedglmm_flower.glmm.family import Family
+from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.rows import FloatArray
 
 _FLAT = 1e-12  # ridge, relative to the mean information of a coefficient
@@ -44,7 +45,7 @@ class Independent:
         """X' W X."""
         gamma, psi = self.split(phi)
         W = self.family.terms(self.X @ gamma + self.offset, psi)[2]
-        return self.X.T @ (W[:, None] * self.X)
+        return weighted_gram(self.X, W)
 
 
 def climb(
@@ -79,7 +80,7 @@ def climb(
     value, score, W = at(gamma)
     information = np.eye(len(gamma))
     for _ in range(40):
-        plain = X.T @ (W[:, None] * X)
+        plain = weighted_gram(X, W)
         scale = np.maximum(np.diag(plain), 1e-300)
         information = plain + np.diag(_FLAT * scale + 1e-300)
         slope = X.T @ score

@@ -19,6 +19,7 @@ class BinomialProbit(Binomial):
     """l = y log Phi(eta) + (m - y) log Phi(-eta)."""
 
     link = "probit"
+    has_fourth = True
 
     def terms(
         self, eta: FloatArray, psi: float
@@ -39,6 +40,18 @@ class BinomialProbit(Binomial):
         a, b = eta + up, down - eta
         return wy * up * (1 - a * a - up * a) + wf * down * (b * b + down * b - 1)
 
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """One derivative more; the two responses are mirror images."""
+        return self.wy * self._bend(eta) + (self.wm - self.wy) * self._bend(-eta)
+
+    @staticmethod
+    def _bend(eta: FloatArray) -> FloatArray:
+        """Minus the fourth derivative of log Phi."""
+        up = _mills(eta)
+        a = eta + up
+        c = 1.0 - a * a - up * a
+        return -up * (a * c + 2.0 * a * (1.0 - up * a) + up * c)
+
     def start(self, offset: FloatArray) -> float:
         """Probit of the overall share."""
         del offset
@@ -53,6 +66,7 @@ class BinomialCloglog(Binomial):
     """l = y log(1 - exp(-e^eta)) - (m - y) e^eta."""
 
     link = "cloglog"
+    has_fourth = True
 
     @staticmethod
     def _parts(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -89,6 +103,14 @@ class BinomialCloglog(Binomial):
         s = self._slope(t, q)
         first = q * s
         return wf * t - wy * (first * s - q * (t + first))
+
+    def fourth(self, eta: FloatArray) -> FloatArray:
+        """One derivative more, with s' = -t - q s for s = 1 - t - q."""
+        t, q = self._parts(eta)
+        s = self._slope(t, q)
+        g = s * s - t - q * s
+        bend = q * (s * g - 2.0 * s * (t + q * s) - t - q * g)
+        return (self.wm - self.wy) * t - self.wy * bend
 
     def start(self, offset: FloatArray) -> float:
         """Complementary log-log of the overall share."""

@@ -62,6 +62,11 @@ class Chain:
     ancestors: tuple[IntArray, ...]
 
     @property
+    def selection(self) -> IntArray | slice:
+        """What brings rows into `order`, at no cost where they stand so already."""
+        return slice(None) if (np.diff(self.order) > 0).all() else self.order
+
+    @property
     def width(self) -> int:
         """Number of random effects that reach one row."""
         return self.stages[-1].columns.stop if self.stages else 0

@@ -13,7 +13,7 @@ from fedglmm_flower.glmm.design import Labels, rows_of_table
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.fitted import FittedModel
 from fedglmm_flower.glmm.generalized import fit_rows, usable_rows
-from fedglmm_flower.glmm.table import as_text, missing_text, typed_table
+from fedglmm_flower.glmm.table import as_labels, typed_table
 from fedglmm_flower.glmm.verdict import Verdict
 from fedglmm_flower.study.model import Model
 
@@ -47,16 +47,16 @@ def fit_table(
     DataError, FitError
         If the table does not agree with the model, or does not determine it.
     """
-    labels: dict[str, pd.Series] = {}
-    present = pd.Series(data=True, index=frame.index)
+    labels: dict[str, pd.Categorical] = {}
+    present = np.ones(len(frame), dtype=np.bool_)
     for name, column in groups.items():
         if column not in frame.columns:
             raise DataError(
                 f"table: the grouping column {column!r} is missing; it is named in the "
                 "formula; add the column or correct the formula"
             )
-        labels[name] = as_text(frame[column])
-        present &= ~missing_text(labels[name])
+        labels[name] = as_labels(frame[column])
+        present &= labels[name].codes >= 0
     complete = frame[present]
     columns = [model.columns[name] for name in model.used_columns]
     rows = atom_rows(model, typed_table(complete, columns), whole_counts=whole_counts)
@@ -68,8 +68,7 @@ def fit_table(
         )
     require_both_outcomes(model, rows, "table")
     kept: dict[str, Labels] = {
-        name: series[present].to_numpy(dtype=object)[rows.kept]
-        for name, series in labels.items()
+        name: column[present][rows.kept] for name, column in labels.items()
     }
     fitted = fit_rows(
         rows_of_table(model, rows, kept, n_rows=n),

@@ -1,4 +1,7 @@
-"""Maximise a smooth log-likelihood: BFGS to come near, Newton to arrive."""
+"""Maximise a smooth log-likelihood: BFGS to come near, Newton to arrive.
+
+Where the Hessian is known in closed form, Newton all the way.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +11,11 @@ import numpy as np
 from fedglmm_flower.glmm.rows import FloatArray
 
 Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+Hessian = Callable[[FloatArray], FloatArray]
 
 NEAR = 1e-6  # standard errors: BFGS hands over to Newton
 ARRIVED = 1e-8  # standard errors: the gradient counts as zero
+_QUADRATIC = 1e-2  # standard errors: from here Newton doubles its digits
 _ITERATIONS = 200
 _STEP = 1e-3  # standard errors: spacing of differences of the gradient
 
@@ -77,9 +82,14 @@ def inverse(B: FloatArray) -> FloatArray:
     return 0.5 * (half + half.T)
 
 
-def information(objective: Objective, x: FloatArray, scale: FloatArray) -> FloatArray:
+def information(
+    objective: Objective,
+    x: FloatArray,
+    scale: FloatArray,
+    hessian: Hessian | None = None,
+) -> FloatArray:
     """
-    Minus the Hessian by central differences of the exact gradient.
+    Minus the Hessian, by central differences of the exact gradient if need be.
 
     Parameters
     ----------
@@ -87,7 +97,12 @@ def information(objective: Objective, x: FloatArray, scale: FloatArray) -> Float
     x : array of shape (d,)
     scale : array of shape (d,)
         Conditional standard error of each parameter; the spacing is 1/1000 of it.
+    hessian : callable, optional
+        Closed form of minus the Hessian.
     """
+    if hessian is not None:
+        with np.errstate(all="ignore"):
+            return hessian(x)
     d = len(x)
     B = np.empty((d, d))
     for j in range(d):
@@ -133,9 +148,12 @@ def bfgs(
     x: FloatArray,
     B: FloatArray,
     limit: FloatArray,
+    hessian: Hessian | None = None,
 ) -> tuple[FloatArray, float, FloatArray, FloatArray]:
     """
     Climb with the BFGS update of the curvature B until the step is `NEAR` zero.
+
+    With a closed form of the Hessian, B is that, made definite, at every point.
 
     Parameters
     ----------
@@ -146,6 +164,8 @@ def bfgs(
         Positive definite guess of minus the Hessian.
     limit : array of shape (d,)
         Longest step of each parameter.
+    hessian : callable, optional
+        Closed form of minus the Hessian.
 
     Returns
     -------
@@ -153,6 +173,7 @@ def bfgs(
     """
     value, g = _tried(objective, x)
     fresh = True
+    near = NEAR if hessian is None else _QUADRATIC
     for _ in range(_ITERATIONS):
         try:
             step = np.asarray(np.linalg.solve(B, g), dtype=np.float64)
@@ -161,43 +182,50 @@ def bfgs(
             B = definite(B)
             break
         slope = float(g @ step)
-        if slope < NEAR**2:
+        if slope < near**2:
             break
         cap = float((limit / np.maximum(np.abs(step), 1e-300)).min())
         reached = _line(objective, x, value, step=step, slope=slope, cap=cap)
         if reached is None:
             if fresh:
                 break
-            B = definite(information(objective, x, 1 / np.sqrt(np.diag(B))), 1e-6)
+            scale = 1 / np.sqrt(np.diag(B))
+            B = definite(information(objective, x, scale, hessian), 1e-6)
             fresh = True
             continue
         t, trial, trial_g = reached
         s, y = t * step, g - trial_g
         x, value, g = x + s, trial, trial_g
         fresh = False
-        if s @ y > 1e-10 * np.sqrt((s @ s) * (y @ y)):
+        if hessian is not None:
+            B = definite(information(objective, x, limit, hessian), 1e-6)
+        elif s @ y > 1e-10 * np.sqrt((s @ s) * (y @ y)):
             Bs = B @ s
             B = B - np.outer(Bs, Bs) / (s @ Bs) + np.outer(y, y) / (s @ y)
     return x, value, g, B
 
 
 def maximise(
-    objective: Objective, start: FloatArray, B: FloatArray, limit: FloatArray
+    objective: Objective,
+    start: FloatArray,
+    B: FloatArray,
+    limit: FloatArray,
+    hessian: Hessian | None = None,
 ) -> Maximum:
     """
     Find the maximum to `ARRIVED` standard errors, and the information there.
 
     Parameters
     ----------
-    objective, start, B, limit
+    objective, start, B, limit, hessian
         As for `bfgs`.
     """
     if len(start) == 0:
         value, g = objective(start)
         return Maximum(start, value, g, np.zeros((0, 0)), 0.0, definite=True)
-    x, value, g, B = bfgs(objective, start, definite(B), limit)
+    x, value, g, B = bfgs(objective, start, definite(B), limit, hessian)
     scale = 1 / np.sqrt(np.diag(B))
-    exact = information(objective, x, scale)
+    exact = information(objective, x, scale, hessian)
     distance, positive = np.inf, False
     for attempt in range(8):
         errors, positive = _standard_errors(exact)
@@ -209,12 +237,12 @@ def maximise(
         moved = float(np.sqrt(max(float(step @ (exact @ step)), 0.0)))
         trial, trial_g = _tried(objective, x + step)
         if trial < value - 1e-9 * (1 + abs(value)):
-            x, value, g, B = bfgs(objective, x, definite(exact), limit)
-            exact = information(objective, x, errors)
+            x, value, g, B = bfgs(objective, x, definite(exact), limit, hessian)
+            exact = information(objective, x, errors, hessian)
             continue
         x, value, g = x + step, trial, trial_g
         if moved > NEAR or not positive:
-            exact = information(objective, x, errors)
+            exact = information(objective, x, errors, hessian)
     errors, positive = _standard_errors(exact)
     distance = float((np.abs(g) * errors).max())
     return Maximum(x, value, g, exact, distance, positive)

@@ -5,13 +5,15 @@ import numpy as np
 from fedglmm_flower.glmm.boundary import on_boundary, restricted
 from fedglmm_flower.glmm.coordinates import Coordinates
 from fedglmm_flower.glmm.family import Family
+from fedglmm_flower.glmm.gram import weighted_gram
 from fedglmm_flower.glmm.independent import Independent, climb
 from fedglmm_flower.glmm.marginal import Marginal
-from fedglmm_flower.glmm.optimise import Maximum, definite, maximise
+from fedglmm_flower.glmm.optimise import Hessian, Maximum, definite, maximise
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 from fedglmm_flower.glmm.separation import diverging_directions, taking_part
 from fedglmm_flower.glmm.structure import Structure
 
+_LONGEST = 100.0  # standard errors of a fixed effect that one Newton step may cross
 _NEARLY_POISSON = 9.0  # log theta beyond which the Poisson limit is tried
 _POISSON = 18.0  # log theta that stands for infinity
 
@@ -55,7 +57,7 @@ class Problem:
         nodes: int = 1,
     ) -> None:
         self.rows, self.structure = rows, structure
-        order = slice(None) if structure is None else structure.chain.order
+        order = slice(None) if structure is None else structure.chain.selection
         self.family = chosen(
             rows.response[order],
             rows.weights[order],
@@ -63,12 +65,13 @@ class Problem:
             rows.constant,
         )
         self.offset = rows.offset[order]
-        self.plain = rows.basis[order] @ coordinates.columns
+        self.plain = _times(rows.basis[order], coordinates.columns)
         self.p = self.plain.shape[1]
         gamma, psi, information = self._without_effects()
+        self.faded = self._flat(information)
         L = np.linalg.cholesky(definite(information))
         self.back = np.asarray(np.linalg.inv(L).T, dtype=np.float64)
-        self.X = np.ascontiguousarray(self.plain @ self.back)
+        self.X = _times(self.plain, self.back)
         tail = np.full(int(self.family.dispersed), psi)
         self.objective: Marginal | Independent
         if structure is None:
@@ -88,19 +91,20 @@ class Problem:
         start = [L.T @ gamma, theta, tail]
         self.start = np.asarray(np.concatenate(start), dtype=np.float64)
         self.limit = np.full(len(self.start), 2.0)
-        self.limit[: self.p] = np.inf
+        # Newton by the exact curvature takes enormous steps where it fades.
+        self.limit[: self.p] = np.inf if self.hessian is None else _LONGEST
 
     def _without_effects(self) -> tuple[FloatArray, float, FloatArray]:
         """Estimates of the model without random effects, and their information."""
         family, plain = self.family, self.plain
         gamma: FloatArray = np.zeros(self.p)
-        direction, *_ = np.linalg.lstsq(plain, np.ones(len(plain)))
+        direction, *_ = np.linalg.lstsq(plain.T @ plain, plain.sum(axis=0))
         if self.p and np.abs(plain @ direction - 1.0).max() < 1e-8:
             gamma = np.asarray(family.start(self.offset) * direction, dtype=np.float64)
         eta = plain @ gamma + self.offset
         psi = family.start_psi(eta) if family.dispersed else 0.0
         W = np.maximum(family.terms(eta, psi)[2], 0.0)
-        self.null_information = plain.T @ (W[:, None] * plain)
+        self.null_information = weighted_gram(plain, W)
         gamma, information = climb(family, plain, self.offset, gamma, psi)
         if family.dispersed:
             psi = family.start_psi(plain @ gamma + self.offset)
@@ -128,8 +132,22 @@ class Problem:
             theta[at] = np.sqrt(np.clip(excess, 0.01, 4.0))
         return theta
 
+    @property
+    def hessian(self) -> Hessian | None:
+        """
+        Closed form of minus the Hessian, where there is one.
+
+        Not under separation: there the curvature fades and Newton runs away.
+        """
+        objective = self.objective
+        if isinstance(objective, Marginal) and objective.has_hessian and not self.faded:
+            return objective.hessian
+        return None
+
     def curvature(self, phi: FloatArray) -> FloatArray:
         """Information for gamma, differences of gradients for the rest; definite."""
+        if self.hessian is not None:
+            return definite(self.hessian(phi), 1e-3)
         d, p = len(phi), self.p
         B = np.zeros((d, d))
         B[:p, :p] = self.objective.information(phi)
@@ -146,7 +164,7 @@ class Problem:
     def solve(self) -> tuple[Maximum, BoolArray]:
         """The maximum, and which parameters are not held at zero."""
         B = self.curvature(self.start)
-        found = maximise(self.objective, self.start, B, self.limit)
+        found = maximise(self.objective, self.start, B, self.limit, self.hessian)
         free: BoolArray = np.ones(len(found.point), dtype=np.bool_)
         if self.family.name == "nbinom2" and found.point[-1] > _NEARLY_POISSON:
             start = np.append(found.point[:-1], _POISSON)
@@ -169,6 +187,7 @@ class Problem:
             free,
             curvature=self.curvature,
             limit=self.limit,
+            hessian=self.hessian,
         )
 
     def diverging(self, found: Maximum, coordinates: Coordinates) -> BoolArray:
@@ -178,7 +197,7 @@ class Problem:
         eta = self.X @ found.point[: self.p] + self.offset
         psi = float(found.point[-1]) if self.family.dispersed else 0.0
         W = np.maximum(self.family.terms(eta, psi)[2], 0.0)
-        information = self.plain.T @ (W[:, None] * self.plain)
+        information = weighted_gram(self.plain, W)
         directions = diverging_directions(information, self.null_information)
         if not directions.shape[1]:
             return np.zeros(self.p, dtype=np.bool_)
@@ -189,6 +208,17 @@ class Problem:
             coordinates.covariance(np.asarray(root, dtype=np.float64)),
         )
 
+    def _flat(self, information: FloatArray) -> bool:
+        """Whether some direction has lost the information of an ordinary fit."""
+        if self.p == 0:
+            return False
+        return bool(diverging_directions(information, self.null_information).shape[1])
+
+
+def _times(columns: FloatArray, factor: FloatArray) -> FloatArray:
+    """Product with contiguous columns: sums by cluster go over one at a time."""
+    return (factor.T @ columns.T).T
+
 
 def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:
     """Whitened random-effects columns in the order of the chain."""
@@ -197,4 +227,4 @@ def _whitened(rows: ModelRows, structure: Structure) -> FloatArray:
     for t, term in enumerate(rows.random):
         R = covariance.factors[t]
         Z[:, covariance.columns[t]] = np.linalg.solve(R.T, term.Z.T).T
-    return Z[structure.chain.order]
+    return Z[structure.chain.selection]

@@ -130,7 +130,6 @@ def _column(
     series: pd.Series, name: str, at: str, *, factor: bool, numeric: bool, varies: bool
 ) -> Column:
     numbers, wrong = parse_numbers(series)
-    text = as_text(series)
     categorical = isinstance(series.dtype, pd.CategoricalDtype)
     if not wrong.any() and not factor and (numeric or not categorical):
         finite = numbers[~np.isnan(numbers)]
@@ -144,9 +143,11 @@ def _column(
                 f"{at}: has no value; values are required; remove the column from the "
                 "formula or fill it"
             )
-        if set(np.unique(finite)) <= {0.0, 1.0} and len(np.unique(finite)) == 2:
+        both = float(finite.min()) == 0.0 and float(finite.max()) == 1.0
+        if both and bool(((finite == 0.0) | (finite == 1.0)).all()):
             return Column(name, "binary", low=0.0, high=1.0)
         return _continuous(name, numbers, at, varies=varies)
+    text = as_text(series)  # of factors only: text of every number is slow to make
     present = text[~missing_text(text)]
     levels = sorted(present.unique().tolist())
     mixed = bool(wrong.any()) and bool((~wrong & ~np.isnan(numbers)).any())

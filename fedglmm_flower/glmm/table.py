@@ -128,7 +128,33 @@ def as_text(series: pd.Series) -> pd.Series:
         whole = (present == np.floor(present)) & (present.abs() < _LARGEST_WHOLE)
         if len(present) and bool(whole.all()):
             series = series.astype("Int64")
+    if _equal_as_text(series):
+        # Clusters repeat: each level is turned into text once, not once a row.
+        codes, values = pd.factorize(series)
+        names = pd.Series(values).astype("string")
+        return names.reindex(codes).set_axis(series.index)
     return series.astype("string")
+
+
+def _equal_as_text(series: pd.Series) -> bool:
+    """Whether equal cells have equal text, unlike 1 and 1.0 in a column of objects."""
+    dtype = series.dtype
+    if pd.api.types.is_integer_dtype(dtype):
+        return True
+    return pd.api.types.infer_dtype(series, skipna=True) == "string"
+
+
+def as_labels(series: pd.Series) -> pd.Categorical:
+    """Cells of an undeclared grouping column as text; a missing one has no level."""
+    if _equal_as_text(series):
+        codes, values = pd.factorize(series)
+        names = pd.Series(values).astype("string")
+    else:
+        codes, values = pd.factorize(as_text(series))
+        names = pd.Series(values)
+    labels = pd.Categorical.from_codes(codes, categories=pd.Index(names.astype(object)))
+    absent = names[missing_text(names).to_numpy(dtype=bool)]
+    return labels.remove_categories(absent.tolist())
 
 
 def missing_text(text: pd.Series) -> pd.Series:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fedglmm_flower.errors import DataError
-from fedglmm_flower.glmm.table import as_text, require_columns, typed_table
+from fedglmm_flower.glmm.table import as_labels, as_text, require_columns, typed_table
 from fedglmm_flower.study import Column
 
 X = Column("x", "continuous", low=0.0, high=100.0)
@@ -141,3 +141,23 @@ def test_needed_columns_stand_once(header, says):
 
     assert says in str(caught.value)
     assert "17.25" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype", "labels"),
+    [
+        ([3, 1, 3], "int64", ["3", "1", "3"]),
+        ([3.0, 1.0, np.nan], "float64", ["3", "1", None]),
+        ([3, None, 1], "Int64", ["3", None, "1"]),
+        (["b", "", "NaN", "a", "b"], object, ["b", None, None, "a", "b"]),
+        (["b", None, "a"], "string", ["b", None, "a"]),
+        ([1, "1", None], object, ["1", "1", None]),
+        (pd.Categorical(["b", None, "a"]), None, ["b", None, "a"]),
+    ],
+)
+def test_labels_are_the_text_of_cells(cells, dtype, labels):
+    """Levels are turned into text once, with the same result as cell by cell."""
+    found = as_labels(pd.Series(cells, dtype=dtype))
+
+    assert [None if pd.isna(label) else label for label in found] == labels
+    assert sorted(found.categories) == sorted({x for x in labels if x is not None})
