@@ -73,7 +73,8 @@ def parse_offer(text: str) -> Offer:
     ('anchored', 3)
     """
     name, _, number = text.partition(":")
-    if name not in SETS or not (number.isdecimal() and 1 <= int(number) <= MAX_ORDER):
+    orders = [str(k) for k in range(1, MAX_ORDER + 1)]
+    if name not in SETS or number not in orders:
         raise StudyError(
             f"release: {text!r} is no set with an order from 1 to {MAX_ORDER}; sets "
             f"are {', '.join(SETS)}; write for example 'anchored:3'"

@@ -92,6 +92,11 @@ class Study:
                 "binomial family; remove them or change the family"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
+        if self.family == "gaussian" and self.release_set != "canonical":
+            raise StudyError(
+                f"study: the {self.release_set} set with family gaussian; the "
+                "canonical set is lossless there and smaller; ask for canonical"
+            )
         if not self.accept:
             return
         if self.accept[0] != first:
