@@ -53,15 +53,44 @@ def test_separation_by_a_number_is_never_taken_for_certain(seed, tmp_path):
     assert result["diagnostics"]["warnings"]
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_an_anchor_does_not_hide_separation(seed):
+    """Estimates that cannot exist come with a warning and an error of their size."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(5, 2, 480).round(3)
+    table = pd.DataFrame({"site": np.repeat(list("abcd"), 120), "x": x, "e": x > 5})
+    result = fedglmm_flower.simulate(
+        table.astype({"e": int}),
+        "e ~ x + (1 | site)",
+        "binomial",
+        disclosure=False,
+        seed=seed,
+    )
+
+    said = result.values["diagnostics"]["warnings"]
+    assert not result.converged or any("no finite estimate" in text for text in said)
+    assert all(
+        row["approx_error"] is None or row["approx_error"] > row["se"]
+        for row in result.fixed
+    )
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_likelihood_without_curvature_ends_in_separation(seed):
     """Flat to the last digit is told as separation, and is no failure of the fit."""
+    # The plain moments; at an anchor there is always some curvature left.
     rng = np.random.default_rng(1)
     site = np.repeat(list("abcd"), 120)
     x = rng.normal(5, 2, 480).round(3)
     table = pd.DataFrame({"site": site, "x": x, "e": (x > 5).astype(int)})
     result = fedglmm_flower.simulate(
-        table, "e ~ x + (1 | site)", "binomial", disclosure=False, seed=seed
+        table,
+        "e ~ x + (1 | site)",
+        "binomial",
+        disclosure=False,
+        seed=seed,
+        order=4,
+        release_set="canonical",
     )
 
     assert not result.converged

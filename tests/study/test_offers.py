@@ -8,7 +8,7 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study import parse_study, read_study, write_study
 from fedglmm_flower.study.offers import ladder
 from fedglmm_flower.study.release import MAX_ORDER
-from tests.study.test_study_file import GUSTO
+from tests.study.conftest import GUSTO
 
 LISTED = replace(
     GUSTO,
