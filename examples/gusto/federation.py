@@ -32,6 +32,7 @@ def make_study(sites: list[str]) -> Study:
             Column("sysbp10", "continuous", unit="10 mmHg", center=13.0, scale=2.4),
         ),
         sites=tuple(sorted(sites)),
+        release_set="anchored",
         order=5,
     )
 

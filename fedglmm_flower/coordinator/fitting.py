@@ -29,6 +29,8 @@ from fedglmm_flower.study.study import Study
 # Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
 MOST_DRAWS = 12
 FEWEST_DRAWS = 2
+# What is known at the anchor leaves less to chance.
+ANCHORED_DRAWS = 4
 MOST_ROWS = 1_500_000
 # Largest residual at which a site's moments count as met.
 UNMATCHED = 1e-2
@@ -156,11 +158,13 @@ def _draw(
             order -= 1
             wanted = wanted.lower(degrees, order)
             first = pseudo_site(model, wanted, starts, block)
-        # What is known at the anchor leaves little to chance.
-        few_will_do = scarce or wanted.anchored is not None
+        enough = count
+        if wanted.anchored is not None:
+            enough = min(count, ANCHORED_DRAWS)
+        if scarce:
+            enough = FEWEST_DRAWS
         many = [
-            pseudo_site(model, wanted, starts, block + k)
-            for k in range(1, FEWEST_DRAWS if few_will_do else count)
+            pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)
         ]
         if order == 1:
             return [first, *many], [first]
@@ -170,7 +174,7 @@ def _draw(
             below = wanted.lower(degrees, order - 1)
         few = [
             pseudo_site(model, below, starts, block + k)
-            for k in range(1 if few_will_do else FEWEST_DRAWS)
+            for k in range(FEWEST_DRAWS)
         ]
         return [first, *many], few
 

@@ -8,13 +8,15 @@ from typing import Final
 
 from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import MAX_ORDER, SETS
+from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
 
 Offer = tuple[str, int]
 MAX_OFFERS: Final = 20
 # Families whose cumulant function is integrated against one measure.
 _ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log")}
-_ANCHORED_BEST: Final = 3
+# Numbers that a site of 450 rows may send at three rows for each.
+_PLENTY: Final = 150
+_HIGHEST: Final = 5
 _USUAL: Final = 4
 
 
@@ -47,13 +49,17 @@ def best_offer(model: Model) -> Offer:
     What is asked first unless a study says otherwise.
 
     Measured (docs/release-sets.md): for a given count of numbers the anchored set is
-    the most accurate wherever a continuous column is involved; without one, moments
-    to the number of factors are the whole table and the fit is exact.
+    the most accurate wherever a continuous column is involved; its order is the highest
+    with a moderate count.  Without continuous columns moments to the number of factors
+    are the whole table, and the fit is exact.
     """
     if model.family == "gaussian":
         return "canonical", _USUAL
     if can_anchor(model):
-        return "anchored", _ANCHORED_BEST
+        for order in range(_HIGHEST, 2, -1):
+            if len(release_statistics(model, "anchored", order)) <= _PLENTY:
+                return "anchored", order
+        return "anchored", 2
     factors = sum(model.factors)
     return "canonical", min(MAX_ORDER, max(_USUAL, factors))
 
