@@ -1,0 +1,275 @@
+"""One pass over a site's rows, in batches, to the sums of each of its clusters."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fedglmm_flower.errors import DataError, EmptySiteError, FitError
+from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
+from fedglmm_flower.glmm.table import TypedTable, typed_table
+from fedglmm_flower.site.anchoring import anchored_sums
+from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
+from fedglmm_flower.site.dominance import (
+    Dominance,
+    update_dominance,
+    valued_columns,
+    watched_columns,
+    watched_measures,
+)
+from fedglmm_flower.site.labels import Part, Path, parts_of, require_few, shares
+from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells, sums
+from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.values import ValueCounts, count_values
+from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import (
+    Statistic,
+    measure_of,
+    release_statistics,
+)
+from fedglmm_flower.study.study import Study
+
+FloatArray = npt.NDArray[np.float64]
+_CELLS_PER_BATCH = 8_000_000
+_MAX_BATCH = 65_536
+# Rows are kept between passes while they are few; else they are read again.
+_KEPT_CELLS = 32_000_000
+
+
+def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
+    """
+    Sums of all rows of a site, whatever their clusters.
+
+    See :func:`summarise_clusters`.
+    """
+    found = summarise_clusters(study, source, site=site, name=lambda _: ())
+    return found.clusters[()]
+
+
+def summarise_clusters(
+    study: Study,
+    source: TableSource,
+    *,
+    site: str,
+    name: Callable[[Path], Path | None] = lambda path: path,
+) -> SiteMoments:
+    """
+    Sums of each cluster of a site: one pass for moments, more for an anchor.
+
+    Memory is bounded by the batch and by the sums of all clusters.
+
+    Parameters
+    ----------
+    study : Study
+        The question; sums are taken to its highest order.
+    source : TableSource
+        The site's rows.
+    site : str
+        The site's name.
+    name : callable
+        Cluster that a cluster of the table is counted with; None for no one.
+
+    Returns
+    -------
+    SiteMoments
+        Equal, up to rounding, to the sums over any division into batches.
+
+    Raises
+    ------
+    EmptySiteError
+        If no row is complete.
+    DataError
+        If the table does not agree with the study.
+    """
+    model = study.model
+    order = max(k for _, k in study.offers)
+    statistics = release_statistics(model, "canonical", order)
+    anchored = any(offered == "anchored" for offered, _ in study.offers)
+    used = [model.columns[column] for column in model.used_columns]
+    size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
+    tallies: dict[Path, _Tally] = {}
+    n_missing = cells_kept = 0
+    kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
+
+    def read() -> Iterator[tuple[TypedTable, list[Part], int]]:
+        for table, frame, rows in _batches(model, study.clusters, source, used, size):
+            parts, unnamed = parts_of(frame, study.clusters, rows, source.name)
+            yield table, parts, rows.n_missing + unnamed
+
+    for table, parts, missing in read():
+        n_missing += missing
+        for found, at, rows in parts:
+            path = name(found)
+            if path is None or len(at) == 0:
+                continue
+            tally = tallies.setdefault(path, _Tally(np.zeros(len(statistics))))
+            columns = {column: values[at] for column, values in table.columns.items()}
+            tally.add(model, statistics, columns, rows)
+            cells_kept += len(at) * (len(model.atoms) + 4)
+            if kept is not None:
+                kept.setdefault(path, []).append(rows)
+                kept = None if cells_kept > _KEPT_CELLS else kept
+        require_few(len(tallies), study.clusters, source.name)
+    if not tallies:
+        names = [*(column.name for column in used), *study.clusters]
+        raise EmptySiteError(
+            f"{source.name}: no complete row ({n_missing} rows with a missing value); "
+            "at least one complete row is required; check the used columns "
+            f"{', '.join(names)}"
+        )
+    if not all(np.isfinite(tally.values).all() for tally in tallies.values()):
+        raise DataError(
+            f"{source.name}: a sum overflows; columns and offsets must be of moderate "
+            "size; declare center and scale of the columns in the study"
+        )
+
+    def again(wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
+        for _, parts, _ in read():
+            for found, at, rows in parts:
+                path = name(found)
+                if path in wanted and len(at):
+                    yield path, rows
+
+    found = {
+        path: tallies[path].moments(study, site, order, statistics, n_missing)
+        for path in sorted(tallies)
+    }
+    if anchored:
+        most = _KEPT_CELLS // (len(model.atoms) + 4)
+        for path, rows in _rows_again(found, kept, again, most):
+            found[path] = _with_anchor(model, found[path], rows)
+    return SiteMoments(found, n_missing)
+
+
+def _batches(
+    model: Model,
+    clusters: tuple[str, ...],
+    source: TableSource,
+    used: list[Column],
+    size: int,
+) -> Iterator[tuple[TypedTable, pd.DataFrame, AtomRows]]:
+    """Checked batches and their complete rows."""
+    first = 0
+    names = dict.fromkeys([*(column.name for column in used), *clusters])
+    for frame in source.batches(list(names), size):
+        table = typed_table(frame, used, where=source.name, first_row=first + 1)
+        first += len(frame)
+        yield table, frame, atom_rows(model, table, where=source.name)
+
+
+def _rows_again(
+    found: Mapping[Path, Moments],
+    kept: Mapping[Path, list[AtomRows]] | None,
+    again: Callable[[Sequence[Path]], Iterator[tuple[Path, AtomRows]]],
+    most: int,
+) -> Iterator[tuple[Path, Callable[[], Iterable[AtomRows]]]]:
+    """What gives the rows of each cluster anew, reading the table as rarely as can be."""
+    if kept is not None:
+        for path in found:
+            yield path, partial(iter, kept[path])
+        return
+    sizes = [(path, moments.n_rows) for path, moments in found.items()]
+    for share in shares(sizes, most):
+        if len(share) == 1:
+            yield share[0], lambda one=share: (rows for _, rows in again(one))
+            continue
+        held: dict[Path, list[AtomRows]] = {path: [] for path in share}
+        for path, rows in again(share):
+            held[path].append(rows)
+        for path in share:
+            yield path, partial(iter, held[path])
+
+
+class _Tally:
+    """Sums of a cluster in the making."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        self.n_rows = 0
+        self.cells: CellCounts | None = None
+        self.dominance: dict[str, Dominance] = {}
+        self.values_at: dict[str, ValueCounts] = {}
+
+    def add(
+        self,
+        model: Model,
+        statistics: tuple[Statistic, ...],
+        columns: Mapping[str, FloatArray],
+        rows: AtomRows,
+    ) -> None:
+        """Add the rows of a batch."""
+        self.n_rows += len(rows.response)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused later
+            self.values += sums(model, statistics, rows)
+        each = row_cells(model, rows)
+        counted = count_cells(each.codes, each.rows, *each.responses)
+        self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
+        watched = watched_columns(model, columns, rows)
+        update_dominance(self.dominance, watched)
+        update_dominance(self.dominance, watched_measures(model, columns, rows))
+        for name in valued_columns(model, watched):
+            counts = count_values(self.values_at.get(name), watched[name], each)
+            self.values_at[name] = counts
+
+    def moments(
+        self,
+        study: Study,
+        site: str,
+        order: int,
+        statistics: tuple[Statistic, ...],
+        n_missing: int,
+    ) -> Moments:
+        """The sums when all rows are in."""
+        assert self.cells is not None  # noqa: S101 - a tally has rows
+        return Moments(
+            study_digest=study.digest,
+            site=site,
+            order=order,
+            statistics=statistics,
+            values=self.values,
+            n_rows=self.n_rows,
+            n_missing=n_missing,
+            cells=self.cells,
+            dominance=self.dominance,
+            value_counts=self.values_at,
+        )
+
+
+def _with_anchor(
+    model: Model, moments: Moments, again: Callable[[], Iterable[AtomRows]]
+) -> Moments:
+    """The same sums, and those at the cluster's anchor where it has one."""
+    statistics, values = moments.statistics, moments.values
+    at_anchor: dict[str, Dominance] = {}
+    more = _at_anchor(model, statistics, values, moments.n_rows, again, at_anchor)
+    return replace(
+        moments,
+        statistics=(*statistics, *more),
+        values=np.append(values, list(more.values())),
+        at_anchor=at_anchor,
+    )
+
+
+def _at_anchor(
+    model: Model,
+    canonical: tuple[Statistic, ...],
+    values: FloatArray,
+    n_rows: int,
+    again: Callable[[], Iterable[AtomRows]],
+    dominance: dict[str, Dominance],
+) -> dict[Statistic, float]:
+    """Sums at the site's anchor; none where it has no estimate."""
+    measure, one = measure_of(model), model.constant
+    sums_of = dict(zip(canonical, values, strict=True))
+    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
+    mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
+    wanted = release_statistics(model, "anchored", 1)
+    try:
+        found = anchored_sums(model, wanted, again, responses, mass, dominance)
+    except (FitError, np.linalg.LinAlgError):
+        return {}
+    return found if np.isfinite(list(found.values())).all() else {}
