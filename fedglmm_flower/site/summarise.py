@@ -131,18 +131,18 @@ def summarise_clusters(
         for _, parts, _ in read():
             for found, at, rows in parts:
                 path = name(found)
-                if path in wanted and len(at):
+                if path is not None and path in wanted and len(at):
                     yield path, rows
 
-    found = {
+    clusters = {
         path: tallies[path].moments(study, site, order, statistics, n_missing)
         for path in sorted(tallies)
     }
     if anchored:
         most = _KEPT_CELLS // (len(model.atoms) + 4)
-        for path, rows in _rows_again(found, kept, again, most):
-            found[path] = _with_anchor(model, found[path], rows)
-    return SiteMoments(found, n_missing)
+        for path, rows_of in _rows_again(clusters, kept, again, most):
+            clusters[path] = _with_anchor(model, clusters[path], rows_of)
+    return SiteMoments(clusters, n_missing)
 
 
 def _batches(
@@ -167,7 +167,7 @@ def _rows_again(
     again: Callable[[Sequence[Path]], Iterator[tuple[Path, AtomRows]]],
     most: int,
 ) -> Iterator[tuple[Path, Callable[[], Iterable[AtomRows]]]]:
-    """What gives the rows of each cluster anew, reading the table as rarely as can be."""
+    """What gives each cluster's rows anew; the table is read as rarely as can be."""
     if kept is not None:
         for path in found:
             yield path, partial(iter, kept[path])
@@ -175,13 +175,20 @@ def _rows_again(
     sizes = [(path, moments.n_rows) for path, moments in found.items()]
     for share in shares(sizes, most):
         if len(share) == 1:
-            yield share[0], lambda one=share: (rows for _, rows in again(one))
+            yield share[0], partial(_only_rows, again, share)
             continue
         held: dict[Path, list[AtomRows]] = {path: [] for path in share}
         for path, rows in again(share):
             held[path].append(rows)
         for path in share:
             yield path, partial(iter, held[path])
+
+
+def _only_rows(
+    again: Callable[[Sequence[Path]], Iterator[tuple[Path, AtomRows]]],
+    wanted: Sequence[Path],
+) -> Iterator[AtomRows]:
+    return (rows for _, rows in again(wanted))
 
 
 class _Tally:
