@@ -23,6 +23,25 @@ def blocks_of(opened: Mapping[str, Opened]) -> dict[Block, Targets]:
     }
 
 
+def require_clusters(study: Study, blocks: Iterable[Block]) -> None:
+    """
+    Refuse a question about clusters where every site pooled all of its own.
+
+    Raises
+    ------
+    FitError
+        If no cluster was sent on its own.
+    """
+    remainder = (REMAINDER,) * len(study.clusters)
+    if study.clusters and all(block[1:] == remainder for block in blocks):
+        raise FitError(
+            f"study {study.name!r}: every site pooled all its clusters, since none "
+            "passes its disclosure policy alone; clusters of their own are required "
+            f"to tell how they differ; ask for (1 | {study.site_column}), or for fewer "
+            "columns"
+        )
+
+
 def columns_of(study: Study) -> dict[str, str]:
     """Grouping columns of the formula, and the column of a table that each means."""
     names = [name for part in study.model.formula.random for name in part.group]

@@ -15,6 +15,7 @@ from fedglmm_flower.coordinator.blocks import (
     blocks_of,
     columns_of,
     labels_of,
+    require_clusters,
 )
 from fedglmm_flower.coordinator.opening import Opened
 from fedglmm_flower.coordinator.pooling import (
@@ -65,6 +66,7 @@ def fit_releases(
 ) -> Fitted:
     """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
     targets = blocks_of(opened)
+    require_clusters(study, targets)
     groups, labels = columns_of(study), labels_of(study, targets)
     if study.family == "gaussian":
         started = time.perf_counter()

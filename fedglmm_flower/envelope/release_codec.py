@@ -17,9 +17,9 @@ Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object::
      "study_digest": 64 hex digits}
 
 Every key is required and no other is read, but for ``small_clusters``, which is there
-if and only if clusters were pooled or left out.  There is at least one cluster, no cluster
-comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"`` if and
-only if the mechanism and the relation are ``"none"``.
+if and only if clusters were pooled or left out.  There is at least one cluster, no
+cluster comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"``
+if and only if the mechanism and the relation are ``"none"``.
 """
 
 import math

@@ -52,9 +52,7 @@ class AtomRows:
     kept: npt.NDArray[np.bool_]
     n_missing: int
 
-    def select(
-        self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]
-    ) -> "AtomRows":
+    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "AtomRows":
         """Some of the kept rows, by a mask or by their positions among them."""
         return replace(
             self,

@@ -2,10 +2,10 @@
 
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
-from fedglmm_flower.site.mechanism import Mechanism, NoNoise
 from fedglmm_flower.site.labels import Path
-from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.mechanism import Mechanism, NoNoise
 from fedglmm_flower.site.moments import Moments, SiteMoments
+from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters

@@ -1,16 +1,16 @@
 """One pass over a site's rows, in batches, to the sums of each of its clusters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from fedglmm_flower.errors import DataError, EmptySiteError, FitError
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
-from fedglmm_flower.glmm.table import TypedTable, typed_table
+from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
 from fedglmm_flower.site.dominance import (
@@ -20,11 +20,10 @@ from fedglmm_flower.site.dominance import (
     watched_columns,
     watched_measures,
 )
-from fedglmm_flower.site.labels import Part, Path, parts_of, require_few, shares
+from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
 from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells, sums
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.values import ValueCounts, count_values
-from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import (
     Statistic,
@@ -38,6 +37,7 @@ _CELLS_PER_BATCH = 8_000_000
 _MAX_BATCH = 65_536
 # Rows are kept between passes while they are few; else they are read again.
 _KEPT_CELLS = 32_000_000
+_Rows: TypeAlias = tuple[Path, Mapping[str, FloatArray], AtomRows]
 
 
 def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
@@ -89,82 +89,99 @@ def summarise_clusters(
     order = max(k for _, k in study.offers)
     statistics = release_statistics(model, "canonical", order)
     anchored = any(offered == "anchored" for offered, _ in study.offers)
-    used = [model.columns[column] for column in model.used_columns]
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
+    reader = _Reader(study, source, name, size)
     tallies: dict[Path, _Tally] = {}
-    n_missing = cells_kept = 0
+    most = _KEPT_CELLS // (len(model.atoms) + 4)
     kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
-
-    def read() -> Iterator[tuple[TypedTable, list[Part], int]]:
-        for table, frame, rows in _batches(model, study.clusters, source, used, size):
-            parts, unnamed = parts_of(frame, study.clusters, rows, source.name)
-            yield table, parts, rows.n_missing + unnamed
-
-    for table, parts, missing in read():
+    n_rows = n_missing = 0
+    for missing, parts in reader.read():
         n_missing += missing
-        for found, at, rows in parts:
-            path = name(found)
-            if path is None or len(at) == 0:
-                continue
+        for path, columns, rows in parts:
             tally = tallies.setdefault(path, _Tally(np.zeros(len(statistics))))
-            columns = {column: values[at] for column, values in table.columns.items()}
             tally.add(model, statistics, columns, rows)
-            cells_kept += len(at) * (len(model.atoms) + 4)
+            n_rows += len(rows.response)
             if kept is not None:
                 kept.setdefault(path, []).append(rows)
-                kept = None if cells_kept > _KEPT_CELLS else kept
+                kept = None if n_rows > most else kept
         require_few(len(tallies), study.clusters, source.name)
-    if not tallies:
-        names = [*(column.name for column in used), *study.clusters]
-        raise EmptySiteError(
-            f"{source.name}: no complete row ({n_missing} rows with a missing value); "
-            "at least one complete row is required; check the used columns "
-            f"{', '.join(names)}"
-        )
-    if not all(np.isfinite(tally.values).all() for tally in tallies.values()):
-        raise DataError(
-            f"{source.name}: a sum overflows; columns and offsets must be of moderate "
-            "size; declare center and scale of the columns in the study"
-        )
-
-    def again(wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
-        for _, parts, _ in read():
-            for found, at, rows in parts:
-                path = name(found)
-                if path is not None and path in wanted and len(at):
-                    yield path, rows
-
+    _require_sums(tallies, source.name, n_missing, reader.columns)
     clusters = {
         path: tallies[path].moments(study, site, order, statistics, n_missing)
         for path in sorted(tallies)
     }
     if anchored:
-        most = _KEPT_CELLS // (len(model.atoms) + 4)
-        for path, rows_of in _rows_again(clusters, kept, again, most):
-            clusters[path] = _with_anchor(model, clusters[path], rows_of)
+        for path, again in _rows_again(clusters, kept, reader, most):
+            clusters[path] = _with_anchor(model, clusters[path], again)
     return SiteMoments(clusters, n_missing)
 
 
-def _batches(
-    model: Model,
-    clusters: tuple[str, ...],
-    source: TableSource,
-    used: list[Column],
-    size: int,
-) -> Iterator[tuple[TypedTable, pd.DataFrame, AtomRows]]:
-    """Checked batches and their complete rows."""
-    first = 0
-    names = dict.fromkeys([*(column.name for column in used), *clusters])
-    for frame in source.batches(list(names), size):
-        table = typed_table(frame, used, where=source.name, first_row=first + 1)
-        first += len(frame)
-        yield table, frame, atom_rows(model, table, where=source.name)
+def _require_sums(
+    tallies: Mapping[Path, "_Tally"], where: str, n_missing: int, names: Sequence[str]
+) -> None:
+    if not tallies:
+        raise EmptySiteError(
+            f"{where}: no complete row ({n_missing} rows with a missing value); "
+            "at least one complete row is required; check the used columns "
+            f"{', '.join(names)}"
+        )
+    if not all(np.isfinite(tally.values).all() for tally in tallies.values()):
+        raise DataError(
+            f"{where}: a sum overflows; columns and offsets must be of moderate "
+            "size; declare center and scale of the columns in the study"
+        )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Checked batches of a table, divided by cluster."""
+
+    study: Study
+    source: TableSource
+    name: Callable[[Path], Path | None]
+    size: int
+
+    @property
+    def columns(self) -> list[str]:
+        """What is read: the model's columns, and those that name clusters."""
+        return list(
+            dict.fromkeys([*self.study.model.used_columns, *self.study.clusters])
+        )
+
+    def read(self) -> Iterator[tuple[int, list[_Rows]]]:
+        """Missing rows, and complete rows of each cluster, batch by batch."""
+        model, where = self.study.model, self.source.name
+        used = [model.columns[name] for name in model.used_columns]
+        first = 0
+        for frame in self.source.batches(self.columns, self.size):
+            table = typed_table(frame, used, where=where, first_row=first + 1)
+            first += len(frame)
+            complete = atom_rows(model, table, where=where)
+            parts, unnamed = parts_of(frame, self.study.clusters, complete, where)
+            named: list[_Rows] = []
+            for found, at, rows in parts:
+                path = self.name(found)
+                if path is not None and len(at):
+                    columns = {c: values[at] for c, values in table.columns.items()}
+                    named.append((path, columns, rows))
+            yield complete.n_missing + unnamed, named
+
+    def rows_of(self, wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
+        """Complete rows of some clusters, read anew."""
+        for _, parts in self.read():
+            for path, _, rows in parts:
+                if path in wanted:
+                    yield path, rows
+
+    def rows_of_one(self, path: Path) -> Iterator[AtomRows]:
+        """Complete rows of a cluster, read anew."""
+        return (rows for _, rows in self.rows_of([path]))
 
 
 def _rows_again(
     found: Mapping[Path, Moments],
     kept: Mapping[Path, list[AtomRows]] | None,
-    again: Callable[[Sequence[Path]], Iterator[tuple[Path, AtomRows]]],
+    reader: _Reader,
     most: int,
 ) -> Iterator[tuple[Path, Callable[[], Iterable[AtomRows]]]]:
     """What gives each cluster's rows anew; the table is read as rarely as can be."""
@@ -175,20 +192,13 @@ def _rows_again(
     sizes = [(path, moments.n_rows) for path, moments in found.items()]
     for share in shares(sizes, most):
         if len(share) == 1:
-            yield share[0], partial(_only_rows, again, share)
+            yield share[0], partial(reader.rows_of_one, share[0])
             continue
         held: dict[Path, list[AtomRows]] = {path: [] for path in share}
-        for path, rows in again(share):
+        for path, rows in reader.rows_of(share):
             held[path].append(rows)
         for path in share:
             yield path, partial(iter, held[path])
-
-
-def _only_rows(
-    again: Callable[[Sequence[Path]], Iterator[tuple[Path, AtomRows]]],
-    wanted: Sequence[Path],
-) -> Iterator[AtomRows]:
-    return (rows for _, rows in again(wanted))
 
 
 class _Tally:
