@@ -79,7 +79,7 @@ def labels_of(study: Study, blocks: Iterable[Block]) -> dict[str, list[str]]:
             path = tuple(block[at[name]] for name in part.group)
             site = sites.setdefault(path, block[0])
             if site != block[0] and not all(map(_stands_in, path)):
-                inside = f"site:{part.name}"
+                inside = f"{study.site_column}:{part.name}"
                 raise FitError(
                     f"random effects by {part.name!r}: a cluster of one name is at "
                     f"{site!r} and at {block[0]!r}; clusters must lie in one site "
