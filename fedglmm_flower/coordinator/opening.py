@@ -199,8 +199,9 @@ def _check(study: Study, site: str, released: Released) -> None:
             f"{asked} was asked; both sides must run the same version"
         )
     pooled = released.small is not None and released.small.treatment == "pooled"
-    remainder = ((REMAINDER,) * depth) in {e.cluster for e in released.clusters}
-    if len(released.clusters) > MAX_CLUSTERS or (depth and pooled != remainder):
+    found = {entry.cluster for entry in released.clusters}
+    remainder = depth > 0 and (REMAINDER,) * depth in found
+    if len(released.clusters) > MAX_CLUSTERS or pooled != remainder:
         raise WireError(
             f"release of {site!r}: {len(released.clusters)} clusters of which a "
             "remainder is or is not one; at most "

@@ -142,13 +142,8 @@ def test_each_site_receives_the_effects_of_its_own_clinics(tmp_path):
         text = (tmp_path / "sites" / hospital / "estimates.json").read_text()
         levels = {row["level"] for row in json.loads(text)["ranef"]}
         assert levels == {hospital, *(f"{hospital} {c}" for c in "abcd")}
-        assert not [
-            f
-            for other in HOSPITALS
-            if other != hospital
-            for f in [f'"{other} a"']
-            if f in text
-        ]
+        others = [f'"{other} a"' for other in HOSPITALS if other != hospital]
+        assert [name for name in others if name in text] == []
 
 
 def test_one_name_at_two_sites_is_told_and_not_guessed():
