@@ -34,6 +34,8 @@ STRUCTURES = {
     "site/clinic": "(1 | hospital/clinic)",
     "site and site:clinic": "(1 | hospital) + (1 | hospital:clinic)",
     "implicitly nested": "(1 | hospital) + (1 | clinic)",
+    "clinic alone": "(1 | clinic)",
+    "slope by clinic": "(1 | hospital) + (1 + x | hospital:clinic)",
 }
 CASES = [
     pytest.param(
@@ -74,6 +76,8 @@ def test_every_question_is_fitted_or_told(family, link, structure, method, tmp_p
     assert ended.status == (0 if result["converged"] else 4)
     assert result["method"] == (method if STRUCTURES[structure] else result["method"])
     assert ("x" in named) == ("x" in STRUCTURES[structure])
+    groups = {row["group"] for row in result["random"]}
+    assert any("clinic" in group for group in groups) == ("clinic" in structure)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -89,7 +93,8 @@ def test_the_engine_takes_what_a_round_does_not(family, link, structure):
 
 @pytest.mark.parametrize("family", ["gaussian", "binomial", "poisson"])
 @pytest.mark.parametrize(
-    "structure", ["slope", "independent", "two parts", "several slopes"]
+    "structure",
+    ["slope", "independent", "two parts", "several slopes", "slope by clinic"],
 )
 def test_slopes_are_those_of_the_pooled_rows(family, structure, tmp_path):
     """Moments of a slope's column are released: sums are exact, order 4 is near."""
