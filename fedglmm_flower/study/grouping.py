@@ -31,10 +31,13 @@ def cluster_columns(
 
 
 def check_groups(
-    random: Iterable[RandomEffect], site_column: str, clusters: tuple[str, ...]
+    random: Iterable[RandomEffect],
+    site_column: str,
+    clusters: tuple[str, ...],
+    method: str,
 ) -> None:
     """
-    Refuse clusters that are not declared, and effects that are asked for twice.
+    Refuse clusters that are not declared, and effects that cannot be told apart.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ def check_groups(
         Column that names the site.
     clusters : tuple of str
         Declared columns that name clusters inside a site.
+    method : str
+        Estimator.
 
     Raises
     ------
@@ -71,3 +76,8 @@ def check_groups(
                     "once is required, whatever the group is called; remove one"
                 )
             seen.add((inside, column.name))
+    if method.startswith("aghq") and len({inside for inside, _ in seen}) > 1:
+        raise StudyError(
+            f"study: method {method!r} for clusters in clusters; quadrature takes one "
+            "level of clusters; use laplace"
+        )

@@ -127,7 +127,7 @@ class Study:
                 "this version; gaussian, binomial with logit and poisson have one; ask "
                 "one of them, or fit a table that may be seen as a whole with glmm.fit"
             )
-        check_groups(model.random, self.site_column, self.clusters)
+        check_groups(model.random, self.site_column, self.clusters, self.method)
         return model
 
     @cached_property

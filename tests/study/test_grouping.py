@@ -72,3 +72,12 @@ def test_clusters_change_the_digest():
 
     assert whole.digest != inside.digest
     assert len(orders) == 2
+
+
+def test_quadrature_takes_one_level_of_clusters():
+    """Told before any site is asked."""
+    options = {"family": "binomial", "method": "aghq:5", "clusters": ("clinic",)}
+
+    assert small("z ~ x + (1 | clinic) + (0 + x | clinic)", **options).model.random
+    with pytest.raises(StudyError, match="one level of clusters; use laplace"):
+        small("z ~ x + (1 | hospital/clinic)", **options).model  # noqa: B018
