@@ -40,7 +40,7 @@ class Policy:
     dominance_one: float = 0.50
     dominance_two: float = 0.67
     allow_expressions: bool = False
-    # Leaving out would bias estimates towards what large clusters are like.
+    # Measured (docs/guide.md): where small clusters differ, leaving out errs more.
     small_clusters: Literal["pool", "leave_out"] = "pool"
     cluster_names: Literal["given", "numbered"] = "given"
 
