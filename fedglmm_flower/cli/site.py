@@ -6,13 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from fedglmm_flower.errors import DisclosureError
-from fedglmm_flower.site import read_site_config
-from fedglmm_flower.site.answer import check_expected
-from fedglmm_flower.site.gate import clear, inspect
-from fedglmm_flower.site.moments import summarise
-from fedglmm_flower.site.words import describe
-from fedglmm_flower.study import read_study
+from fedglmm_flower.cli.preview import Preview, preview_of
+from fedglmm_flower.site import SiteConfig, read_site_config
+from fedglmm_flower.site.answer import check_expected, clear_rows
+from fedglmm_flower.site.summarise import summarise_clusters
+from fedglmm_flower.study import Study, read_study
 
 app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
 
@@ -36,60 +34,74 @@ def preview(
     asked = read_study(study)
     here = read_site_config(config)
     check_expected(asked, here.site)
-    moments = summarise(asked, here.source, site=here.site)
-    refused: DisclosureError | None = None
-    release_set: str | None = None
-    order: int | None = None
-    lines: list[tuple[str, float]] = []
-    try:
-        cleared = clear(asked.model, moments, here.policy, asked.offers)
-    except DisclosureError as error:
-        refused = error
-        name, lowest = asked.offers[-1]
-        last = asked.statistics(lowest, name)
-        findings = inspect(asked.model, moments, last, here.policy)
-    else:
-        release_set, order = cleared.release_set, cleared.order
-        findings = cleared.findings
-        lines = [
-            (describe(asked.model, s), float(v))
-            for s, v in zip(cleared.statistics, cleared.values, strict=True)
-        ]
-    approved = asked.digest in here.approved
+    found = summarise_clusters(asked, here.source, site=here.site)
+    shown = preview_of(
+        asked,
+        found,
+        here.policy,
+        lambda: clear_rows(asked, here.source, found, here.policy, site=here.site),
+    )
     if as_json:
-        plain: dict[str, Any] = {
-            "site": here.site,
-            "study": asked.digest,
-            "approved": approved,
-            "release_set": release_set,
-            "order": order,
-            "n_rows": moments.n_rows,
-            "n_missing": moments.n_missing,
-            "rules": [vars(finding) for finding in findings],
-            "statistics": [{"what": what, "value": v} for what, v in lines],
-        }
-        typer.echo(json.dumps(plain, ensure_ascii=False))
+        typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))
     else:
-        would = "nothing to" if refused else "to"
-        typer.echo(f"site {here.site}: would send {would} study {asked.digest[:16]}...")
-        typer.echo(
-            f"  approved here: {'yes' if approved else 'no, so nothing is sent'}"
-        )
-        missing = moments.n_missing
-        typer.echo(f"  rows {moments.n_rows}, dropped for missing values {missing}")
-        if order is None:
-            typer.echo(f"  no set passes; rules of {name}, order {lowest}\n")
-        else:
-            asked_first = f"{asked.release_set}, order {asked.order}"
-            typer.echo(f"  {release_set} set, order {order} ({asked_first} asked)\n")
-        for finding in findings:
+        _print(shown, asked, here)
+    if shown.refused is not None:
+        raise shown.refused
+
+
+def _plain(shown: Preview, asked: Study, here: SiteConfig) -> dict[str, Any]:
+    head = {
+        "site": here.site,
+        "study": asked.digest,
+        "approved": asked.digest in here.approved,
+        "release_set": None if shown.refused else shown.offer[0],
+        "order": None if shown.refused else shown.offer[1],
+        "n_rows": shown.n_rows,
+        "n_missing": shown.n_missing,
+    }
+    if not asked.clusters:
+        return {**head, **shown.parts[0].plain}
+    return {
+        **head,
+        "small_clusters": shown.small,
+        "clusters": [
+            {"cluster": list(part.path), "n_rows": part.n_rows, **part.plain}
+            for part in shown.parts
+        ],
+    }
+
+
+def _print(shown: Preview, asked: Study, here: SiteConfig) -> None:
+    would = "nothing to" if shown.refused else "to"
+    approved = "yes" if asked.digest in here.approved else "no, so nothing is sent"
+    typer.echo(f"site {here.site}: would send {would} study {asked.digest[:16]}...")
+    typer.echo(f"  approved here: {approved}")
+    missing = shown.n_missing
+    typer.echo(f"  rows {shown.n_rows}, dropped for missing values {missing}")
+    name, order = shown.offer
+    if shown.refused:
+        typer.echo(f"  no set passes; rules of {name}, order {order}\n")
+    else:
+        asked_first = f"{asked.release_set}, order {asked.order}"
+        typer.echo(f"  {name} set, order {order} ({asked_first} asked)\n")
+    if shown.small is not None:
+        told = shown.small["n_rows"]
+        rows = "too few rows to be counted" if told is None else f"{told} rows"
+        done = shown.small["treatment"].replace("_", " ")
+        typer.echo(f"  {shown.small['clusters']} clusters are {done}, {rows}\n")
+    for part in shown.parts:
+        if asked.clusters:
+            kept = "" if part.lines else ", does not leave by its name"
+            label = ":".join(part.path)
+            typer.echo(f"  cluster {label}: {part.n_rows} rows{kept}")
+        for finding in part.findings:
             seen = (
                 f"{finding.detail}: {finding.cell}" if finding.cell else finding.detail
             )
             typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {seen}")
-        if lines:
-            typer.echo(f"\n  {len(lines)} numbers:")
-        for what, value in lines:
+        if part.lines:
+            typer.echo(f"\n  {len(part.lines)} numbers:")
+        for what, value in part.lines:
             typer.echo(f"  {value:>24.10g}  {what}")
-    if refused is not None:
-        raise refused
+        if asked.clusters:
+            typer.echo()

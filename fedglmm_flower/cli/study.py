@@ -100,6 +100,9 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
     typer.echo(f"family   {study.family} ({study.link}), {study.method}")
     typer.echo(f"sites    {len(study.sites)}: {', '.join(study.sites)}")
     typer.echo(f"release  {', '.join(map(write_offer, study.offers))}")
+    if study.clusters:
+        names = ", ".join(study.clusters)
+        typer.echo(f"clusters {names}: one summary for each, with its label")
     typer.echo("columns")
     for column in study.columns:
         if column.kind == "categorical":

@@ -2,12 +2,15 @@
 
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from fedglmm_flower.coordinator.blocks import blocks_of, site_of_levels
 from fedglmm_flower.coordinator.fitting import Fitted
 from fedglmm_flower.coordinator.opening import MISSING_CODES, Opened, Refusal
 from fedglmm_flower.coordinator.result import FORMAT
+from fedglmm_flower.coordinator.small import small_warnings
 from fedglmm_flower.study.study import Study
 
 # Log-odds beyond which a probability is 0 or 1 for every practical purpose.
@@ -65,7 +68,7 @@ def result_values(
         "converged": plain["converged"],
         "exactness": "exact" if fitted.exact else "approximate",
         "n_sites": len(opened),
-        "n_rows": sum(one.targets.n_rows for one in opened.values()),
+        "n_rows": sum(one.n_rows for one in opened.values()),
         "fixed": fixed,
         "random": plain["random"],
         "dispersion": plain["dispersion"],
@@ -74,7 +77,7 @@ def result_values(
         "aic": plain["aic"],
         "bic": plain["bic"],
         "icc": plain["icc"],
-        "ranef": plain["ranef"],
+        "ranef": _ranef(study, opened, plain["ranef"]),
         "sites": _sites(study, opened, why),
         "diagnostics": {
             "moment_residual": fitted.residual,
@@ -113,11 +116,14 @@ def _sites(
             entries.append(
                 {
                     "site": site,
-                    "n_rows": one.released.clusters[0].n_rows,
+                    "n_rows": one.n_rows,
                     "n_missing": one.released.n_missing,
                     "release_set": one.released.release_set,
                     "order": one.released.order,
-                    "statistics": len(one.released.clusters[0].values),
+                    "statistics": sum(
+                        len(entry.values) for entry in one.released.clusters
+                    ),
+                    **_clusters(study, one),
                     "bytes_sent": one.bytes_sent,
                     "status": "used",
                 }
@@ -140,10 +146,35 @@ def _sites(
     return entries
 
 
+def _clusters(study: Study, one: Opened) -> dict[str, Any]:
+    """How many clusters a site sent, and what became of the others."""
+    if not study.clusters:
+        return {}
+    small = one.released.small
+    pooled = small is not None and small.treatment == "pooled"
+    return {
+        "clusters": len(one.released.clusters) - pooled,
+        "small_clusters": None if small is None else asdict(small),
+    }
+
+
+def _ranef(
+    study: Study, opened: Mapping[str, Opened], rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Random effects; those of clusters name their site, which alone receives them."""
+    sites = site_of_levels(study, blocks_of(opened))
+    out = []
+    for row in rows:
+        key = (row["group"], row["level"])
+        out.append({**row, "site": sites[key]} if key in sites else row)
+    return out
+
+
 def _warnings(
     study: Study, opened: Mapping[str, Opened], plain: dict[str, Any], fitted: Fitted
 ) -> list[str]:
     found = [str(text) for text in plain["warnings"]]
+    found += small_warnings(opened)
     if fitted.exact:
         return found
     asked = study.offers[0]

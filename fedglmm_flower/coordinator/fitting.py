@@ -9,6 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
+from fedglmm_flower.coordinator.blocks import (
+    Block,
+    block_numbers,
+    blocks_of,
+    columns_of,
+    labels_of,
+    require_clusters,
+)
 from fedglmm_flower.coordinator.opening import Opened
 from fedglmm_flower.coordinator.pooling import (
     PseudoSite,
@@ -35,6 +43,8 @@ MOST_ROWS = 1_500_000
 # Largest residual at which a site's moments count as met.
 UNMATCHED = 1e-2
 Tick = Callable[[str, int, int], None]
+# Columns of the grouping columns, and the labels of all clusters in them.
+Groups = tuple[Mapping[str, str], Mapping[str, list[str]]]
 
 
 def silent(_stage: str, _done: int, _total: int) -> None:
@@ -57,12 +67,13 @@ def fit_releases(
     study: Study, opened: Mapping[str, Opened], method: str, seed: int, tick: Tick
 ) -> Fitted:
     """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
-    targets = {site: one.targets for site, one in opened.items()}
-    groups = _groups(study)
+    targets = blocks_of(opened)
+    require_clusters(study, targets)
+    groups, labels = columns_of(study), labels_of(study, targets)
     if study.family == "gaussian":
         started = time.perf_counter()
         tick("fit", 0, 1)
-        model = fit_sums(study.model, targets, method, groups)
+        model = fit_sums(study.model, targets, method, groups, labels)
         tick("fit", 1, 1)
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
     return _fit_approximate(study, opened, targets, method, seed, tick)
@@ -71,20 +82,21 @@ def fit_releases(
 def _fit_approximate(
     study: Study,
     opened: Mapping[str, Opened],
-    targets: dict[str, Targets],
+    targets: dict[Block, Targets],
     method: str,
     seed: int,
     tick: Tick,
 ) -> Fitted:
     started = time.perf_counter()
-    model, groups = study.model, _groups(study)
+    model = study.model
+    groups = (columns_of(study), labels_of(study, targets))
     require_determined(model, targets)
     draws, lower = _draw(study, opened, targets, seed, tick)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
     fits = 1 if exact else 4
     tick("fit", 0, fits)
-    fitted = fit_pseudo(model, targets, draws, method, groups)
+    fitted = fit_pseudo(model, targets, draws, method, *groups)
     accuracy = None
     if not exact:
         quick = [_attempt(model, targets, lower, groups)]
@@ -101,8 +113,8 @@ def _fit_approximate(
         halves = (first, second) if first and second else None
         # First moments cannot be judged: one such site leaves the whole unknown.
         informative = all(
-            one.released.order > 1 or draws[site][0].rows.exact
-            for site, one in opened.items()
+            opened[block[0]].released.order > 1 or many[0].rows.exact
+            for block, many in draws.items()
         )
         accuracy = accuracy_of(main, below if informative else None, halves)
     tick("fit", fits, fits)
@@ -119,13 +131,13 @@ def _fit_approximate(
 
 def _attempt(
     model: Model,
-    targets: Mapping[str, Targets],
-    draws: Mapping[str, list[PseudoSite]],
-    groups: Mapping[str, str],
+    targets: Mapping[Block, Targets],
+    draws: Mapping[Block, list[PseudoSite]],
+    groups: Groups,
 ) -> FittedModel | None:
     """A fit for comparison; None where it fails, which is no fault of the main one."""
     try:
-        return fit_pseudo(model, targets, draws, "laplace", groups)
+        return fit_pseudo(model, targets, draws, "laplace", *groups)
     except FitError:
         return None
 
@@ -133,21 +145,22 @@ def _attempt(
 def _draw(
     study: Study,
     opened: Mapping[str, Opened],
-    targets: Mapping[str, Targets],
+    targets: Mapping[Block, Targets],
     seed: int,
     tick: Tick,
-) -> tuple[dict[str, list[PseudoSite]], dict[str, list[PseudoSite]]]:
-    """Several draws of pseudo-data for each site, and some of one order lower."""
+) -> tuple[dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]]]:
+    """Several draws of pseudo-data for each cluster, and some of one order lower."""
     model = study.model
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
     rows = [planned_rows(t) for t in targets.values()]
     starts = Starts.for_rows(seed, max(rows))
     count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
 
-    def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
-        # The block follows from the study, not from who takes part.
-        block = study.sites.index(name) * MOST_DRAWS
-        wanted, order = targets[name], opened[name].released.order
+    numbers = block_numbers(study, targets)
+
+    def cluster(name: Block) -> tuple[list[PseudoSite], list[PseudoSite]]:
+        block = numbers[name] * MOST_DRAWS
+        wanted, order = targets[name], opened[name[0]].released.order
         first = pseudo_site(model, wanted, starts, block)
         if first.rows.exact:
             return [first], [first]
@@ -163,9 +176,7 @@ def _draw(
             enough = min(count, ANCHORED_DRAWS)
         if scarce:
             enough = FEWEST_DRAWS
-        many = [
-            pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)
-        ]
+        many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
         if order == 1:
             return [first, *many], [first]
         if wanted.anchored is not None and order == 2:
@@ -173,22 +184,16 @@ def _draw(
         else:
             below = wanted.lower(degrees, order - 1)
         few = [
-            pseudo_site(model, below, starts, block + k)
-            for k in range(FEWEST_DRAWS)
+            pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
         ]
         return [first, *many], few
 
-    draws: dict[str, list[PseudoSite]] = {}
-    lower: dict[str, list[PseudoSite]] = {}
+    draws: dict[Block, list[PseudoSite]] = {}
+    lower: dict[Block, list[PseudoSite]] = {}
     workers = max(1, min(4, os.cpu_count() or 1))
-    tick("pseudo-data", 0, len(opened))
+    tick("pseudo-data", 0, len(targets))
     with ThreadPoolExecutor(workers) as pool:
-        for name, (many, few) in zip(opened, pool.map(site, opened), strict=True):
+        for name, (many, few) in zip(targets, pool.map(cluster, targets), strict=True):
             draws[name], lower[name] = many, few
-            tick("pseudo-data", len(draws), len(opened))
+            tick("pseudo-data", len(draws), len(targets))
     return draws, lower
-
-
-def _groups(study: Study) -> dict[str, str]:
-    """Grouping columns of the formula, all of which mean the site here."""
-    return {part.group[0]: study.site_column for part in study.model.formula.random}

@@ -18,7 +18,7 @@ from fedglmm_flower.errors import (
     QuorumError,
     WireError,
 )
-from fedglmm_flower.site.released import Released
+from fedglmm_flower.site.released import MAX_CLUSTERS, REMAINDER, Released
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.study import Study
 
@@ -44,15 +44,20 @@ class Opened:
     ----------
     released : Released
         What the site sent.
-    targets : Targets
-        Its sums by role.
+    targets : tuple of Targets
+        Sums of each of its clusters by role.
     bytes_sent : int
         Size of the sealed message.
     """
 
     released: Released
-    targets: Targets
+    targets: tuple[Targets, ...]
     bytes_sent: int
+
+    @property
+    def n_rows(self) -> int:
+        """Rows behind the release."""
+        return sum(targets.n_rows for targets in self.targets)
 
 
 def open_releases(
@@ -165,7 +170,10 @@ def _open(
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
-    targets = targets_of(study.model, statistics, released.clusters[0], site)
+    targets = tuple(
+        targets_of(study.model, statistics, cluster, site)
+        for cluster in released.clusters
+    )
     return Opened(released, targets, len(sealed))
 
 
@@ -182,10 +190,23 @@ def _check(study: Study, site: str, released: Released) -> None:
             f"{released.order}; one of {accepted} was asked; both sides must run the "
             "same version"
         )
-    if len(released.clusters) != 1 or released.clusters[0].cluster:
+    depth = len(study.clusters)
+    fits = all(len(entry.cluster) == depth for entry in released.clusters)
+    if not fits or (not depth and len(released.clusters) != 1):
+        asked = "each cluster" if depth else "the site"
         raise WireError(
             f"release of {site!r}: {len(released.clusters)} clusters; one summary for "
-            "the site was asked; both sides must run the same version"
+            f"{asked} was asked; both sides must run the same version"
+        )
+    pooled = released.small is not None and released.small.treatment == "pooled"
+    found = {entry.cluster for entry in released.clusters}
+    remainder = depth > 0 and (REMAINDER,) * depth in found
+    if len(released.clusters) > MAX_CLUSTERS or pooled != remainder:
+        raise WireError(
+            f"release of {site!r}: {len(released.clusters)} clusters of which a "
+            "remainder is or is not one; at most "
+            f"{MAX_CLUSTERS} are accepted, with a remainder if clusters were pooled; "
+            "both sides must run the same version"
         )
 
 

@@ -1,7 +1,8 @@
 """From accepted releases to one fitted model."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,14 @@ from fedglmm_flower.glmm.design import (
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import multiply_monomials
 
+# A site, or a cluster inside one.
+Key = TypeVar("Key", bound=Hashable)
+
 
 @dataclass(frozen=True)
 class PseudoSite:
     """
-    Pseudo-data of one site with its responses.
+    Pseudo-data of one site, or of one of its clusters, with responses.
 
     Parameters
     ----------
@@ -53,9 +57,10 @@ def pseudo_site(
 
 def fit_sums(
     model: Model,
-    targets: Mapping[str, Targets],
+    targets: Mapping[Key, Targets],
     method: str,
     groups: Mapping[str, str],
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> FittedModel:
     """
     Gaussian fit from sums alone: lossless.
@@ -65,12 +70,14 @@ def fit_sums(
     model : Model
         The question.
     targets : mapping
-        Sums of each site.
+        Sums of each cluster.
     method : {"reml", "ml"}
         Estimator.
     groups : mapping
-        Name of the grouping column in the formula to itself, for each that means the
-        site.
+        Grouping columns of the formula, and the column of a table that each means.
+    labels : mapping or None
+        Label of each of the targets in every grouping column; None where all of them
+        mean the site.
     """
     blocks = [
         BlockSums(
@@ -82,12 +89,20 @@ def fit_sums(
         )
         for t in targets.values()
     ]
-    labels = {name: tuple(targets) for name in groups}
-    fitted = fit_products(products_of_sums(model, blocks, labels), method)
+    of_blocks = _labels(targets, groups, labels)
+    fitted = fit_products(products_of_sums(model, blocks, of_blocks), method)
     return replace(fitted, asked=Asked(model, dict(groups)))
 
 
-def require_determined(model: Model, targets: Mapping[str, Targets]) -> None:
+def _labels(
+    targets: Mapping[Key, Targets],
+    groups: Mapping[str, str],
+    labels: Mapping[str, Sequence[str]] | None,
+) -> Mapping[str, Sequence[str]]:
+    return labels or {name: [str(key) for key in targets] for name in groups}
+
+
+def require_determined(model: Model, targets: Mapping[Key, Targets]) -> None:
     """
     Refuse fixed effects that depend on each other at all sites.
 
@@ -99,7 +114,7 @@ def require_determined(model: Model, targets: Mapping[str, Targets]) -> None:
     model : Model
         The question.
     targets : mapping
-        Sums of each site; at order 1 they cannot tell, and nothing is refused.
+        Sums of each cluster; at order 1 they cannot tell, and nothing is refused.
 
     Raises
     ------
@@ -126,39 +141,46 @@ def require_determined(model: Model, targets: Mapping[str, Targets]) -> None:
 
 def pseudo_rows(
     model: Model,
-    targets: Mapping[str, Targets],
-    draws: Mapping[str, list[PseudoSite]],
+    targets: Mapping[Key, Targets],
+    draws: Mapping[Key, list[PseudoSite]],
     groups: Mapping[str, str],
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> ModelRows:
     """
-    Engine rows of pseudo-data; several draws of a site share its mass.
+    Engine rows of pseudo-data; several draws of a cluster share its mass.
 
     Parameters
     ----------
     model : Model
         The question.
     targets : mapping
-        Sums of each site.
+        Sums of each cluster.
     draws : mapping
-        Pseudo-data of each site, one or several.
-    groups : mapping
-        Grouping columns that mean the site.
+        Pseudo-data of each cluster, one or several.
+    groups, labels : mapping
+        See :func:`fit_sums`.
     """
-    values, mass, events, labels = [], [], [], []
-    for site, many in draws.items():
+    values, mass, events, index = [], [], [], []
+    for k, key in enumerate(targets):
+        many = draws[key]
         for one in many:
             values.append(one.rows.values)
             mass.append(one.rows.weights / len(many))
             events.append(one.responses / len(many))
-            labels.extend([site] * len(one.responses))
+            index.append(np.full(len(one.responses), k))
     weights = np.concatenate(mass)
     responses = np.concatenate(events)
     ones = np.ones(len(weights))
     binomial = model.family == "binomial"
+    at = np.concatenate(index)
+    of_rows = {
+        name: np.asarray(of_blocks, dtype=object)[at]
+        for name, of_blocks in _labels(targets, groups, labels).items()
+    }
     return rows_of_atoms(
         model,
         np.concatenate(values),
-        dict.fromkeys(groups, labels),
+        of_rows,
         # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
         response=responses if binomial else responses / weights,
         trials=weights if binomial else ones,
@@ -170,12 +192,13 @@ def pseudo_rows(
 
 def fit_pseudo(
     model: Model,
-    targets: Mapping[str, Targets],
-    draws: Mapping[str, list[PseudoSite]],
+    targets: Mapping[Key, Targets],
+    draws: Mapping[Key, list[PseudoSite]],
     method: str,
     groups: Mapping[str, str],
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> FittedModel:
     """Fit the GLMM to pseudo-data."""
-    rows = pseudo_rows(model, targets, draws, groups)
+    rows = pseudo_rows(model, targets, draws, groups, labels)
     fitted = fit_rows(rows, family=model.family, link=model.link, method=method)
     return replace(fitted, asked=Asked(model, dict(groups)))

@@ -12,11 +12,14 @@ Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object::
      "software": name,
      "spent": {"delta": float, "epsilon": float | "inf", "mechanism": name,
                "relation": "none" | "zero_out" | "add_remove" | "replace_one"},
+     "small_clusters": {"clusters": whole, "n_rows": whole | null,
+                        "treatment": "pooled" | "left_out"},
      "study_digest": 64 hex digits}
 
-Every key is required and no other is read.  There is at least one cluster, no cluster
-comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"`` if and
-only if the mechanism and the relation are ``"none"``.
+Every key is required and no other is read, but for ``small_clusters``, which is there
+if and only if clusters were pooled or left out.  There is at least one cluster, no
+cluster comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"``
+if and only if the mechanism and the relation are ``"none"``.
 """
 
 import math
@@ -34,7 +37,13 @@ from fedglmm_flower.envelope.fields import (
     whole_of,
 )
 from fedglmm_flower.envelope.wire import MAX_BYTES, canonical_bytes, strict_parse
-from fedglmm_flower.site.released import ClusterRelease, Released, Spent
+from fedglmm_flower.site.released import (
+    ClusterRelease,
+    Released,
+    SmallClusters,
+    Spent,
+    Treatment,
+)
 
 RELEASE_FORMAT: Final = "fedglmm-release/1"
 MAX_ORDER: Final = 12
@@ -51,6 +60,7 @@ _KEYS: Final = (
     "spent",
     "study_digest",
 )
+_SMALL: Final = "small_clusters"
 
 
 def encode_release(released: Released) -> bytes:
@@ -124,8 +134,9 @@ def decode_release(data: bytes, max_size: int = MAX_BYTES) -> Released:
 
 
 def _plain_release(released: Released) -> dict[str, object]:
-    spent = released.spent
+    spent, small = released.spent, released.small
     return {
+        **({} if small is None else {"small_clusters": _plain_small(small)}),
         "clusters": [
             {
                 "cluster": list(entry.cluster),
@@ -150,6 +161,14 @@ def _plain_release(released: Released) -> dict[str, object]:
     }
 
 
+def _plain_small(small: SmallClusters) -> dict[str, object]:
+    return {
+        "clusters": small.clusters,
+        "n_rows": small.n_rows,
+        "treatment": small.treatment,
+    }
+
+
 def _as_float(value: object) -> object:
     """An int where a float is meant is one; everything else is judged on reading."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -159,7 +178,9 @@ def _as_float(value: object) -> object:
 
 def _read_release(message: object) -> Released:
     where = "release"
-    fields = fields_of(check_format(message, RELEASE_FORMAT, where), _KEYS, where)
+    known = check_format(message, RELEASE_FORMAT, where)
+    keys = (*_KEYS, _SMALL) if _SMALL in known else _KEYS
+    fields = fields_of(known, keys, where)
     return Released(
         site=name_of(fields["site"], "release, site"),
         study_digest=digest_of(fields["study_digest"], "release, study_digest"),
@@ -169,6 +190,7 @@ def _read_release(message: object) -> Released:
         clusters=_read_clusters(fields["clusters"]),
         spent=_read_spent(fields["spent"]),
         software=name_of(fields["software"], "release, software"),
+        small=_read_small(fields[_SMALL]) if _SMALL in fields else None,
     )
 
 
@@ -199,6 +221,20 @@ def _read_cluster(value: object, where: str) -> ClusterRelease:
         cluster=tuple(name_of(part, f"{where}, cluster") for part in path),
         n_rows=_count_of(fields["n_rows"], f"{where}, n_rows"),
         values=tuple(finite_of(number, f"{where}, values") for number in values),
+    )
+
+
+def _read_small(value: object) -> SmallClusters:
+    where = "release, small_clusters"
+    fields = fields_of(value, ("clusters", "n_rows", "treatment"), where)
+    treatments: dict[object, Treatment] = {"pooled": "pooled", "left_out": "left_out"}
+    told = fields["treatment"]
+    if not isinstance(told, str) or told not in treatments:
+        refuse(where, "another treatment", "'pooled' or 'left_out' is")
+    return SmallClusters(
+        treatment=treatments[told],
+        clusters=whole_of(fields["clusters"], 1, MAX_WHOLE, f"{where}, clusters"),
+        n_rows=_count_of(fields["n_rows"], f"{where}, n_rows"),
     )
 
 

@@ -162,5 +162,10 @@ def estimates_for(site: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **result,
         "sites": [entry for entry in result["sites"] if entry["site"] == site],
-        "ranef": [entry for entry in result["ranef"] if entry["level"] == site],
+        "ranef": [
+            entry
+            for entry in result["ranef"]
+            # Effects of clusters name their site; others are the site's own.
+            if entry.get("site", entry["level"]) == site
+        ],
     }

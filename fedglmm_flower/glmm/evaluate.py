@@ -52,8 +52,8 @@ class AtomRows:
     kept: npt.NDArray[np.bool_]
     n_missing: int
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "AtomRows":
-        """The rows that a mask over the kept rows names."""
+    def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "AtomRows":
+        """Some of the kept rows, by a mask or by their positions among them."""
         return replace(
             self,
             values=self.values[rows],

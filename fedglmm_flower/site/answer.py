@@ -1,12 +1,14 @@
 """A site's whole answer: rows to a released summary, gate by gate."""
 
 from fedglmm_flower.errors import StudyMismatchError
-from fedglmm_flower.site.gate import clear
+from fedglmm_flower.site.clusters import ClearedSite, clear_site
+from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
-from fedglmm_flower.site.moments import summarise
+from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
-from fedglmm_flower.site.released import Released
+from fedglmm_flower.site.released import REMAINDER, Released
 from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study.study import Study
 
 
@@ -42,9 +44,51 @@ def release(
         See :func:`summarise` and :func:`clear`.
     """
     check_expected(study, site)
-    moments = summarise(study, source, site=site)
-    cleared = clear(study.model, moments, policy, study.offers)
+    found = summarise_clusters(study, source, site=site)
+    cleared = clear_rows(study, source, found, policy, site=site)
     return (mechanism or NoNoise()).release(cleared)
+
+
+def clear_rows(
+    study: Study,
+    source: TableSource,
+    found: SiteMoments,
+    policy: Policy,
+    *,
+    site: str,
+) -> ClearedSite:
+    """
+    Pass the clusters of a site; the rows of those to be pooled are read once more.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    source : TableSource
+        The site's rows.
+    found : SiteMoments
+        Their sums.
+    policy : Policy
+        The officer's thresholds.
+    site : str
+        Name of this site.
+
+    Raises
+    ------
+    DisclosureError
+        See :func:`clear_site`.
+    """
+    remainder = (REMAINDER,) * len(study.clusters)
+
+    def pool(small: frozenset[Path]) -> Moments:
+        # Not added up: the remainder's anchor is one of its own.
+        def name(path: Path) -> Path | None:
+            return remainder if path in small else None
+
+        pooled = summarise_clusters(study, source, site=site, name=name)
+        return pooled.clusters[remainder]
+
+    return clear_site(study, found, policy, pool)
 
 
 def check_expected(study: Study, site: str) -> None:

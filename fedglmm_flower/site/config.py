@@ -46,6 +46,8 @@ class DisclosureTable(_Strict):
     dominance_one: Share = Policy.dominance_one
     dominance_two: Share = Policy.dominance_two
     allow_expressions: Annotated[bool, Field(strict=True)] = False
+    small_clusters: Literal["pool", "leave_out"] = Policy.small_clusters
+    cluster_names: Literal["given", "numbered"] = Policy.cluster_names
 
 
 class PolicyFile(_Strict):

@@ -4,14 +4,14 @@ import math
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
-from fedglmm_flower.site.gate import Cleared
+from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.released import ClusterRelease, Released, Spent
 
 
 class Mechanism(Protocol):
-    """Turns a cleared summary into a released one and says what that cost."""
+    """Turns a site's cleared summary into a released one and says what that cost."""
 
-    def release(self, cleared: Cleared) -> Released:
+    def release(self, cleared: ClearedSite) -> Released:
         """Release a summary."""
         ...
 
@@ -20,23 +20,28 @@ class NoNoise:
     """
     The mechanism that adds nothing: infinite epsilon, said aloud.
 
-    Leaves the site: the sums of the cleared set, the number of complete rows and of
-    dropped rows, the order, and the site's name.
+    Leaves the site: for each cluster its name, the sums of the cleared set and the
+    number of complete rows; the number of dropped rows, how many clusters were pooled
+    or left out, the order, and the site's name.
     """
 
-    def release(self, cleared: Cleared) -> Released:
+    def release(self, cleared: ClearedSite) -> Released:
         """Release the sums as they are."""
-        moments = cleared.moments
-        values = tuple(float(v) for v in cleared.values)
+        first = next(iter(cleared.clusters.values()))
+        clusters = tuple(
+            ClusterRelease(path, one.moments.n_rows, tuple(map(float, one.values)))
+            for path, one in sorted(cleared.clusters.items())
+        )
         return Released(
-            site=moments.site,
-            study_digest=moments.study_digest,
-            release_set=cleared.release_set,
-            order=cleared.order,
-            n_missing=moments.n_missing,
-            clusters=(ClusterRelease((), moments.n_rows, values),),
+            site=first.moments.site,
+            study_digest=first.moments.study_digest,
+            release_set=first.release_set,
+            order=first.order,
+            n_missing=cleared.n_missing,
+            clusters=clusters,
             spent=Spent("none", math.inf, 0.0, "none"),
             software=_software(),
+            small=cleared.small,
         )
 
 

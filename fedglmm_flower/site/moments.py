@@ -1,44 +1,21 @@
 """From rows to sums: the only file that turns a site's rows into numbers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from fedglmm_flower.errors import DataError, EmptySiteError, FitError
-from fedglmm_flower.glmm.evaluate import (
-    AtomRows,
-    atom_rows,
-    evaluate_monomials,
-)
-from fedglmm_flower.glmm.table import TypedTable, typed_table
-from fedglmm_flower.site.anchoring import anchored_sums
-from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
-from fedglmm_flower.site.dominance import (
-    Dominance,
-    update_dominance,
-    valued_columns,
-    watched_columns,
-    watched_measures,
-)
-from fedglmm_flower.site.source import TableSource
-from fedglmm_flower.site.values import ValueCounts, count_values
-from fedglmm_flower.study.columns import Column
+from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
+from fedglmm_flower.site.cells import CellCounts
+from fedglmm_flower.site.dominance import Dominance
+from fedglmm_flower.site.labels import Path
+from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import (
-    Statistic,
-    measure_of,
-    release_statistics,
-)
-from fedglmm_flower.study.study import Study
+from fedglmm_flower.study.release import Statistic
 
 FloatArray = npt.NDArray[np.float64]
-_CELLS_PER_BATCH = 8_000_000
-_MAX_BATCH = 65_536
-# Rows are kept between passes while they are few; else they are read again.
-_KEPT_CELLS = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +39,7 @@ class Moments:
     values : array of shape (statistics,)
         The sums.
     n_rows, n_missing : int
-        Complete rows, and rows dropped for a missing value.
+        Complete rows, and rows of the site dropped for a missing value.
     cells : CellCounts
         Counts over all factor atoms.
     dominance : mapping
@@ -87,133 +64,23 @@ class Moments:
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
 
 
-def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
+@dataclass(frozen=True)
+class SiteMoments:
     """
-    Sums of a site's rows over batches: one pass for moments, more for an anchor.
+    The sums of every cluster of a site, before any gate.
 
-    Memory is bounded by the batch, not by the table.
+    Does not leave the site.
 
     Parameters
     ----------
-    study : Study
-        The question; sums are taken to its highest order.
-    source : TableSource
-        The site's rows.
-    site : str
-        The site's name.
-
-    Returns
-    -------
-    Moments
-        Equal, up to rounding, to the sums over any division into batches.
-
-    Raises
-    ------
-    EmptySiteError
-        If no row is complete.
-    DataError
-        If the table does not agree with the study.
+    clusters : mapping
+        Label in each cluster column to sums, sorted; ``()`` is the site as a whole.
+    n_missing : int
+        Rows of the site dropped for a missing value, of a cluster column too.
     """
-    model = study.model
-    order = max(k for _, k in study.offers)
-    statistics = release_statistics(model, "canonical", order)
-    anchored = any(name == "anchored" for name, _ in study.offers)
-    used = [model.columns[name] for name in model.used_columns]
-    size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
-    values = np.zeros(len(statistics))
-    cells: CellCounts | None = None
-    dominance: dict[str, Dominance] = {}
-    values_at: dict[str, ValueCounts] = {}
-    n_rows = n_missing = 0
-    names = [column.name for column in used]
-    kept_rows: list[AtomRows] | None = [] if anchored else None
-    for table, rows in _batches(model, source, used, size):
-        n_missing += rows.n_missing
-        n = len(rows.response)
-        if n == 0:
-            continue
-        n_rows += n
-        if kept_rows is not None:
-            kept_rows.append(rows)
-            if n_rows * (len(model.atoms) + 4) > _KEPT_CELLS:
-                kept_rows = None
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            values += sums(model, statistics, rows)
-        each = _cells(model, rows)
-        counted = count_cells(each.codes, each.rows, *each.responses)
-        cells = counted if cells is None else merge_cells(cells, counted)
-        kept = {name: c[rows.kept] for name, c in table.columns.items()}
-        watched = watched_columns(model, kept, rows)
-        update_dominance(dominance, watched)
-        update_dominance(dominance, watched_measures(model, kept, rows))
-        for name in valued_columns(model, watched):
-            values_at[name] = count_values(values_at.get(name), watched[name], each)
-    if cells is None:
-        raise EmptySiteError(
-            f"{source.name}: no complete row ({n_missing} rows with a missing value); "
-            "at least one complete row is required; check the used columns "
-            f"{', '.join(names)}"
-        )
-    if not np.isfinite(values).all():
-        raise DataError(
-            f"{source.name}: a sum overflows; columns and offsets must be of moderate "
-            "size; declare center and scale of the columns in the study"
-        )
-    at_anchor: dict[str, Dominance] = {}
-    if anchored:
 
-        def again() -> Iterable[AtomRows]:
-            read = (rows for _, rows in _batches(model, source, used, size))
-            return read if kept_rows is None else kept_rows
-
-        more = _at_anchor(model, statistics, values, n_rows, again, at_anchor)
-        statistics = (*statistics, *more)
-        values = np.append(values, list(more.values()))
-    return Moments(
-        study_digest=study.digest,
-        site=site,
-        order=order,
-        statistics=statistics,
-        values=values,
-        n_rows=n_rows,
-        n_missing=n_missing,
-        cells=cells,
-        dominance=dominance,
-        value_counts=values_at,
-        at_anchor=at_anchor,
-    )
-
-
-def _batches(
-    model: Model, source: TableSource, used: list[Column], size: int
-) -> Iterator[tuple[TypedTable, AtomRows]]:
-    """Checked batches and their complete rows."""
-    first = 0
-    for frame in source.batches([column.name for column in used], size):
-        table = typed_table(frame, used, where=source.name, first_row=first + 1)
-        first += len(frame)
-        yield table, atom_rows(model, table, where=source.name)
-
-
-def _at_anchor(
-    model: Model,
-    canonical: tuple[Statistic, ...],
-    values: FloatArray,
-    n_rows: int,
-    again: Callable[[], Iterable[AtomRows]],
-    dominance: dict[str, Dominance],
-) -> dict[Statistic, float]:
-    """Sums at the site's anchor; none where it has no estimate."""
-    measure, one = measure_of(model), model.constant
-    sums_of = dict(zip(canonical, values, strict=True))
-    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
-    mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
-    wanted = release_statistics(model, "anchored", 1)
-    try:
-        found = anchored_sums(model, wanted, again, responses, mass, dominance)
-    except (FitError, np.linalg.LinAlgError):
-        return {}
-    return found if np.isfinite(list(found.values())).all() else {}
+    clusters: Mapping[Path, Moments]
+    n_missing: int
 
 
 def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> FloatArray:
@@ -278,7 +145,7 @@ def _constant(model: Model, rows: AtomRows) -> FloatArray:
     return np.zeros_like(y)
 
 
-def _cells(model: Model, rows: AtomRows) -> CellCounts:
+def row_cells(model: Model, rows: AtomRows) -> CellCounts:
     """Each row as a cell of its own, to be counted."""
     codes = rows.values[:, list(model.factors)].astype(np.int64)
     y, m = rows.response, rows.trials

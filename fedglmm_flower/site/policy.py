@@ -1,6 +1,7 @@
 """A site's disclosure thresholds."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 MIN_CELL_FLOOR = 3
 
@@ -26,6 +27,10 @@ class Policy:
         largest records.
     allow_expressions : bool
         True accepts formulas with any expression, also one that singles out a patient.
+    small_clusters : {"pool", "leave_out"}
+        What becomes of clusters inside the site that do not pass on their own.
+    cluster_names : {"given", "numbered"}
+        Whether clusters leave under the names in the table, or as ``#1``, ``#2``.
     """
 
     enabled: bool = True
@@ -35,6 +40,9 @@ class Policy:
     dominance_one: float = 0.50
     dominance_two: float = 0.67
     allow_expressions: bool = False
+    # Measured (docs/guide.md): where small clusters differ, leaving out errs more.
+    small_clusters: Literal["pool", "leave_out"] = "pool"
+    cluster_names: Literal["given", "numbered"] = "given"
 
 
 NO_DISCLOSURE_CONTROL = Policy(enabled=False)

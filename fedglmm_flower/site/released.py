@@ -6,6 +6,14 @@ so the type checker keeps the earlier stages at the site.
 """
 
 from dataclasses import dataclass
+from typing import Final, Literal
+
+REMAINDER: Final = "(remainder)"
+"""Label of clusters that were pooled; no cluster of a table may be called so."""
+NUMBERED: Final = "#"
+"""What a number begins with that stands for the name of a cluster."""
+MAX_CLUSTERS: Final = 10_000
+Treatment = Literal["pooled", "left_out"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,28 @@ class ClusterRelease:
     cluster: tuple[str, ...]
     n_rows: int | None
     values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SmallClusters:
+    """
+    What became of the clusters that did not pass the gate on their own.
+
+    Leaves the site, inside a :class:`Released`; their names do not.
+
+    Parameters
+    ----------
+    treatment : {"pooled", "left_out"}
+        Pooled into the cluster ``("(remainder)", ...)``, which passed, or left out.
+    clusters : int
+        How many they are.
+    n_rows : int or None
+        Their rows; None where the count is too small to be told.
+    """
+
+    treatment: Treatment
+    clusters: int
+    n_rows: int | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +118,8 @@ class Released:
         The mechanism and its privacy loss.
     software : str
         Name and version of the software that made the release.
+    small : SmallClusters or None
+        Clusters that are not among ``clusters`` by their own name.
     """
 
     site: str
@@ -98,3 +130,4 @@ class Released:
     clusters: tuple[ClusterRelease, ...]
     spent: Spent
     software: str
+    small: SmallClusters | None = None

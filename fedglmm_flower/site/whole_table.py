@@ -27,6 +27,7 @@ from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
 from fedglmm_flower.study.formula import Formula, parse_formula
+from fedglmm_flower.study.grouping import cluster_columns
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.offers import Offer, best_offer, parse_offer
 from fedglmm_flower.study.study import Study
@@ -81,11 +82,12 @@ class TableStudy:
 
     def pooled_fit(self, sites: Collection[str], method: str | None) -> FittedModel:
         """Fit of the rows of some sites as one table, for comparison."""
-        parts = self.study.model.formula.random
+        names = [n for p in self.study.model.formula.random for n in p.group]
+        inside = self.study.clusters
         return fit_table(
             self.study.model,
             self.frame[self.labels.isin(list(sites)).to_numpy()],
-            groups={part.group[0]: self.site_column for part in parts},
+            groups={n: n if n in inside else self.site_column for n in names},
             method=method or self.study.method,
         )
 
@@ -178,7 +180,10 @@ def study_of_table(
         )
         labels = _labels(table, column)
     named = ~missing_text(labels)
-    frame = table.frame[named.to_numpy()]
+    require_columns(table.frame.columns, asked.clusters, table.name)
+    # One spelling at all sites: 1.0 is "1" only where the whole column is whole.
+    texts = {name: as_text(table.frame[name]) for name in asked.clusters}
+    frame = table.frame.assign(**texts)[named.to_numpy()]
     model = asked.model
     columns = [model.columns[name] for name in model.used_columns]
     checked = typed_table(frame, columns, where=table.name)
@@ -224,6 +229,7 @@ def _propose(
     columns, scales = propose_columns(question, table.frame, where=table.name)
     labels = _labels(table, column)
     sites = tuple(sorted(labels[~missing_text(labels)].unique().tolist()))
+    groups = [part.group for part in formula.random]
     study = Study(
         name=Path(table.name).stem[:200].strip() or "simulation",
         formula=formula.text,
@@ -231,6 +237,7 @@ def _propose(
         link=chosen,
         method=resolved,
         site_column=column,
+        clusters=cluster_columns(groups, column),
         columns=columns,
         sites=sites,
         trials=trials,

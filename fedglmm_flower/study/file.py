@@ -60,6 +60,7 @@ class StudyFile(_Strict):
     link: str | None = None
     method: str | None = None
     site_column: str = "site"
+    clusters: tuple[str, ...] = ()
     trials: str | None = None
     offset: str | None = None
     weights: str | None = None
@@ -205,6 +206,7 @@ def _study(plain: Any, where: str) -> Study:
         link=link,
         method=resolve_method(file.family, file.method),
         site_column=file.site_column,
+        clusters=file.clusters,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
         release_set=release_set,

@@ -9,7 +9,7 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
-from fedglmm_flower.study.formula import RandomPart
+from fedglmm_flower.study.grouping import check_groups
 from fedglmm_flower.study.model import Model, build_model
 from fedglmm_flower.study.offers import (
     MAX_OFFERS,
@@ -58,6 +58,9 @@ class Study:
         Acceptable sets with their orders, the best first: a site sends the first that
         its gate lets out.  Empty for the usual ones after ``release_set`` at
         ``order``; see :func:`~fedglmm_flower.study.offers.ladder`.
+    clusters : tuple of str
+        Columns that name clusters inside a site: what the formula groups by besides
+        the site.  Their labels are data, and no part of a study.
 
     Notes
     -----
@@ -79,6 +82,7 @@ class Study:
     weights: str | None = None
     scales: tuple[tuple[str, float, float], ...] = ()
     accept: tuple[Offer, ...] = ()
+    clusters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -86,6 +90,7 @@ class Study:
         _distinct("study", [self.name])
         _distinct("column", [column.name for column in self.columns])
         _distinct("site", list(self.sites))
+        _distinct("cluster column", list(self.clusters))
         if self.trials is not None and self.family != "binomial":
             raise StudyError(
                 f"study: trials with family {self.family}; trials belong to the "
@@ -133,15 +138,7 @@ class Study:
                 "this version; gaussian, binomial with logit and poisson have one; ask "
                 "one of them, or fit a table that may be seen as a whole with glmm.fit"
             )
-        for part in model.formula.random:
-            _check_group(part, self.site_column)
-        varying = [c.name for effect in model.random for c in effect.columns]
-        twice = sorted({name for name in varying if varying.count(name) > 1})
-        if twice:
-            raise StudyError(
-                f"study: {twice[0]!r} varies by site in two random parts; once is "
-                "required, with 'site' or the name of its column; remove one"
-            )
+        check_groups(model.random, self.site_column, self.clusters, self.method)
         return model
 
     @cached_property
@@ -172,6 +169,8 @@ class Study:
             "link": self.link,
             "method": self.method,
             "site_column": self.site_column,
+            # Only where there are any: other studies keep their digest.
+            **({"clusters": list(self.clusters)} if self.clusters else {}),
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,
@@ -220,24 +219,3 @@ def _distinct(what: str, names: list[str]) -> None:
             f"study: a {what} is declared twice; every {what} may stand once; remove "
             "the repetition"
         )
-
-
-def _check_group(part: RandomPart, site_column: str) -> None:
-    if part.group in ((site_column,), ("site",)):
-        return
-    if part.group[0] in (site_column, "site"):
-        found = f"clusters inside sites ({part.name})"
-        cure = (
-            f"use (1 | {site_column}), or fit a table that may be seen as a whole with "
-            "glmm.fit"
-        )
-    else:
-        found = f"the group {part.name!r}"
-        cure = (
-            f"use (1 | {site_column}); where data may be pooled, glmm.fit takes groups "
-            "nested in sites and lme4 crossed ones"
-        )
-    raise StudyError(
-        f"study: {found} in the formula; this version releases one summary for each "
-        f"{site_column!r}; {cure}"
-    )

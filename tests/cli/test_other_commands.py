@@ -7,6 +7,7 @@ import pytest
 
 from fedglmm_flower.site import Policy, read_site_config, release
 from fedglmm_flower.study import read_study
+from tests.clinics import clinics
 from tests.command import BINOMIAL, GAUSSIAN, fedglmm, small_table
 
 
@@ -190,6 +191,38 @@ def test_a_preview_shows_exactly_what_is_released(study_file, tmp_path):
     assert "approved here: yes" in text.out
     for row in seen["statistics"]:
         assert f"  {row['what']}\n" in text.out
+
+
+def test_a_preview_shows_every_cluster_and_what_stays(tmp_path):
+    """Numbers of those that leave, the failing rule of those that do not."""
+    table = clinics()
+    cell = table.groupby(["hospital", "clinic"]).cumcount()
+    table = table[(table.clinic < "c") | (cell < 30)]
+    table.to_csv(tmp_path / "all.csv", index=False)
+    asked = ("--formula", "y ~ x + (1 | hospital/clinic)", "--family", "gaussian")
+    study = tmp_path / "clinics.toml"
+    fedglmm("study", "init", tmp_path / "all.csv", *asked, "--out", study)
+    path = site_file(tmp_path, site="h1")
+    path.write_text(path.read_text() + 'small_clusters = "leave_out"\n')
+    table[table.hospital == "h1"].to_csv(tmp_path / "site.csv", index=False)
+    here = read_site_config(path)
+    sent = release(read_study(study), here.source, here.policy, site="h1")
+
+    text = fedglmm("site", "preview", path, "--study", study)
+    plain = fedglmm("site", "preview", path, "--study", study, "--json")
+    seen = json.loads(plain.out)
+
+    assert (text.status, plain.status) == (0, 0)
+    assert "clusters clinic: one summary" in fedglmm("study", "show", study).out
+    for part, entry in zip(seen["clusters"], sent.clusters, strict=False):
+        assert part["cluster"] == list(entry.cluster)
+        assert [row["value"] for row in part["statistics"]] == list(entry.values)
+    kept = [part for part in seen["clusters"] if not part["statistics"]]
+    assert [part["cluster"] for part in kept] == [["c"], ["d"]]
+    assert seen["small_clusters"]["n_rows"] == 60
+    assert "cluster c: 30 rows, does not leave by its name" in text.out
+    assert "2 clusters are left out, 60 rows" in text.out
+    assert "FAIL  minimum rows: 30 rows" in text.out
 
 
 def test_a_preview_of_a_refusal_shows_the_rules_and_no_sum(study_file, tmp_path):

@@ -68,13 +68,13 @@ STUDY_FAULTS = {
         ("--formula", "y ~ x + (1 | hospital) + (1 | site)", *GAUSSIAN[2:]),
         "'Intercept' varies by site in two random parts",
     ),
-    "clusters": (
-        ("--formula", "y ~ x + (1 | hospital/g)", *GAUSSIAN[2:]),
-        "clusters inside sites",
+    "clusters twice": (
+        ("--formula", "y ~ x + (1|hospital/g) + (1|g)", *GAUSSIAN[2:]),
+        "'Intercept' varies by g in two random parts",
     ),
     "crossed": (
-        ("--formula", "y ~ x + (1|hospital) + (1|g)", *GAUSSIAN[2:]),
-        "the group 'g'",
+        ("--formula", "y ~ x + (1|hospital) + (1|g)", *GAUSSIAN[2:], "--no-disclosure"),
+        "(... | hospital:g)",
     ),
     "data-dependent": (
         ("--formula", "y ~ poly(x, 2) + (1 | hospital)", *GAUSSIAN[2:]),
@@ -95,7 +95,7 @@ def test_a_question_that_cannot_be_asked_is_refused(case, tmp_path):
     code, detail = ended.line
 
     assert ended.status == 2
-    assert code in {"study-invalid", "formula-invalid", "usage"}
+    assert code in {"study-invalid", "formula-invalid", "usage", "fit-impossible"}
     assert words in detail
     assert not (tmp_path / "out").exists()
 

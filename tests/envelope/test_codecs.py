@@ -14,7 +14,7 @@ from fedglmm_flower.envelope import (
     encode_result,
 )
 from fedglmm_flower.errors import WireError
-from fedglmm_flower.site.released import ClusterRelease, Spent
+from fedglmm_flower.site.released import ClusterRelease, SmallClusters, Spent
 
 
 def cluster(path: Any = (), values: Any = ()) -> ClusterRelease:
@@ -44,6 +44,18 @@ def test_floats_of_numpy_and_integers_are_floats_on_the_wire(released):
     assert type(decode_release(encode_release(of_numpy)).clusters[0].values[0]) is float
 
 
+@pytest.mark.parametrize("rows", [None, 0, 70])
+@pytest.mark.parametrize("treatment", ["pooled", "left_out"])
+def test_what_became_of_small_clusters_survives(released, treatment, rows):
+    """Several clusters, and those that are not among them."""
+    entries = (ClusterRelease(("a",), 60, (1.5,)), ClusterRelease(("b",), 70, (2.5,)))
+    told = SmallClusters(treatment, 3, rows)
+    whole = replace(released, clusters=entries, small=told)
+
+    assert decode_release(encode_release(whole)) == whole
+    assert b"small_clusters" not in encode_release(released)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -67,6 +79,9 @@ def test_floats_of_numpy_and_integers_are_floats_on_the_wire(released):
         {"spent": Spent("none", math.inf, 0.0, "zero_out")},
         {"spent": Spent("x", math.nan, 0.0, "zero_out")},
         {"software": "a\nb"},
+        {"small": SmallClusters("pooled", 0, 0)},
+        {"small": SmallClusters("pooled", 1, -1)},
+        {"small": SmallClusters("hidden", 1, 1)},  # type: ignore[arg-type]
     ],
     ids=str,
 )

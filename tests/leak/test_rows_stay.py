@@ -13,7 +13,7 @@ from fedglmm_flower.envelope import encode_release
 from fedglmm_flower.errors import FedglmmError
 from fedglmm_flower.glmm.propose import Question, propose_columns
 from fedglmm_flower.site import CsvSource, FrameSource, Policy, TableSource, release
-from fedglmm_flower.site.moments import summarise
+from fedglmm_flower.site.summarise import summarise
 from fedglmm_flower.study import Column, Study
 
 NUMBER = 73.918264

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from fedglmm_flower.site import FrameSource, Policy
-from fedglmm_flower.site.moments import Moments, summarise
+from fedglmm_flower.site.moments import Moments
+from fedglmm_flower.site.summarise import summarise
 from fedglmm_flower.study import Column, Study
 
 LINKS = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}

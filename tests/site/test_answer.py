@@ -40,6 +40,7 @@ def test_a_release_holds_sums_counts_and_names(table):
         "clusters": (asdict(ClusterRelease((), 395, tuple(values.tolist()))),),
         "spent": asdict(Spent("none", math.inf, 0.0, "none")),
         "software": "",
+        "small": None,
     }
     assert released.software.startswith("fedglmm-flower")
 

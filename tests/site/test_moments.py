@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 
 from fedglmm_flower.errors import DataError, EmptySiteError
-from fedglmm_flower.site import moments as module
+from fedglmm_flower.site import summarise as module
 from fedglmm_flower.site.source import CsvSource, FrameSource
 from tests.site.conftest import STUDIES, ask, moments_of, patients
 

@@ -96,7 +96,7 @@ def test_the_pooled_fit_is_of_the_sites_that_were_used(two):
         ("died ~ q + (1 | hospital)", "binomial", {}, DataError, "'q' is missing"),
         ("died ~ age + (1 | hospital)", "normal", {}, StudyError, "'normal'"),
         ("died ~ age + (1 | hospital)", "gamma", {}, StudyError, "no release set"),
-        ("died ~ 1 + (1 | hospital/ward)", "binomial", {}, StudyError, "clusters"),
+        ("died ~ 1 + (1 | hospital/q)", "binomial", {}, DataError, "'q' is missing"),
         ("died ~ age + (1|hospital)", "binomial", {"order": 9}, StudyError, ":9"),
         ("trials ~ age + (1 | hospital)", "binomial", {}, DataError, "0 and 1"),
         ("died ~ age + (1|hospital)", "binomial", {"study": "s"}, UsageError, "either"),

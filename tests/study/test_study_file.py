@@ -21,7 +21,13 @@ FULL = small(
 )
 
 
-@pytest.mark.parametrize("study", [GUSTO, FULL], ids=["gusto", "full"])
+WARDS = small(
+    "y ~ x + (1 | hospital/clinic) + (0 + x | site:clinic:ward)",
+    clusters=("clinic", "ward"),
+)
+
+
+@pytest.mark.parametrize("study", [GUSTO, FULL, WARDS], ids=["gusto", "full", "wards"])
 def test_bytes_and_file_give_the_study_back(study, tmp_path):
     """Whichever way a study travels, its digest stays."""
     write_study(study, tmp_path / "study.toml")

@@ -62,6 +62,15 @@ GOOD = {
     "clusters inside the site": release(
         clusters=clusters(('["c1"]', "60", "[60.0]"), ('["c2","w"]', "0", "[0.0]"))
     ),
+    "clusters that were pooled": release(
+        clusters=clusters(
+            ('["(remainder)"]', "70", "[70.0]"), ('["c1"]', "60", "[60.0]")
+        ),
+        small_clusters='{"clusters":3,"n_rows":70,"treatment":"pooled"}',
+    ),
+    "clusters that were left out": release(
+        small_clusters='{"clusters":1,"n_rows":null,"treatment":"left_out"}'
+    ),
     "names in many scripts": release(
         site='"Zürich 中心 \U0001f3e5 \\"Ost\\" \\\\ e\u0301"'
     ),
@@ -77,6 +86,15 @@ GOOD = {
 
 # name -> (message, phrase of the error)
 BAD = {
+    "small clusters of no kind": (
+        release(small_clusters='{"clusters":1,"n_rows":9,"treatment":"hidden"}'),
+        "another treatment",
+    ),
+    "no small clusters, said": (release(small_clusters="null"), "null was found"),
+    "no small cluster among them": (
+        release(small_clusters='{"clusters":0,"n_rows":0,"treatment":"pooled"}'),
+        "out of bounds",
+    ),
     "empty": ("", "not JSON"),
     "null": ("null", "null was found"),
     "a list": ("[]", "a list was found"),

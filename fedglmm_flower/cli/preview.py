@@ -1,0 +1,117 @@
+"""What would leave a site and what stays, cluster by cluster, for its officer."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fedglmm_flower.errors import DisclosureError
+from fedglmm_flower.site import Policy
+from fedglmm_flower.site.clusters import ClearedSite
+from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.gate import inspect
+from fedglmm_flower.site.moments import SiteMoments
+from fedglmm_flower.site.words import describe
+from fedglmm_flower.study import Study
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    One cluster, or the site as a whole.
+
+    Parameters
+    ----------
+    path : tuple of str
+        Its name: the one that leaves, or its own if it does not leave.
+    n_rows : int
+        Its rows.
+    findings : tuple of Finding
+        What every rule says.
+    lines : list of (str, float)
+        The numbers that would leave, in words; empty if none do.
+    """
+
+    path: tuple[str, ...]
+    n_rows: int
+    findings: tuple[Finding, ...]
+    lines: list[tuple[str, float]]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Rules and numbers as plain JSON values."""
+        return {
+            "rules": [vars(finding) for finding in self.findings],
+            "statistics": [{"what": what, "value": v} for what, v in self.lines],
+        }
+
+
+@dataclass(frozen=True)
+class Preview:
+    """
+    All that an officer is shown; does not leave the site.
+
+    Parameters
+    ----------
+    offer : (str, int)
+        Set and order that would leave; the last one that was tried if none would.
+    n_rows, n_missing : int
+        Complete and dropped rows of the site.
+    parts : list of Part
+        What leaves first, then what does not.
+    small : dict or None
+        What becomes of clusters that do not pass.
+    refused : DisclosureError or None
+        Why nothing leaves.
+    """
+
+    offer: tuple[str, int]
+    n_rows: int
+    n_missing: int
+    parts: list[Part]
+    small: dict[str, Any] | None
+    refused: DisclosureError | None
+
+
+def preview_of(
+    study: Study, found: SiteMoments, policy: Policy, clear: Callable[[], ClearedSite]
+) -> Preview:
+    """
+    Ask the gate, and keep what it says.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    found : SiteMoments
+        Sums of each cluster.
+    policy : Policy
+        The officer's thresholds.
+    clear : callable
+        The gate.
+    """
+    model = study.model
+    refused: DisclosureError | None = None
+    small: dict[str, Any] | None = None
+    offer = study.offers[-1]
+    parts: list[Part] = []
+    try:
+        cleared = clear()
+    except DisclosureError as error:
+        refused = error
+    else:
+        for path, one in sorted(cleared.clusters.items()):
+            offer = (one.release_set, one.order)
+            pairs = zip(one.statistics, one.values, strict=True)
+            lines = [(describe(model, s), float(v)) for s, v in pairs]
+            parts.append(Part(path, one.moments.n_rows, one.findings, lines))
+        small = None if cleared.small is None else asdict(cleared.small)
+    statistics = study.statistics(offer[1], offer[0])
+    for path, moments in found.clusters.items():
+        findings = inspect(model, moments, statistics, policy)
+        # Where an estimate does not exist, no sums at it do.
+        exists = set(statistics) <= set(moments.statistics)
+        passed = exists and all(finding.passed for finding in findings)
+        if refused or not passed:
+            parts.append(Part(path, moments.n_rows, findings, []))
+    n_rows = sum(moments.n_rows for moments in found.clusters.values())
+    return Preview(offer, n_rows, found.n_missing, parts, small, refused)

@@ -1,0 +1,154 @@
+"""The clusters of a site at the gate: each on its own, all in one set and order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fedglmm_flower.errors import DisclosureError
+from fedglmm_flower.site.gate import Cleared, clear
+from fedglmm_flower.site.labels import Path
+from fedglmm_flower.site.moments import Moments, SiteMoments
+from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.released import NUMBERED, REMAINDER, SmallClusters
+from fedglmm_flower.study.offers import Offer
+from fedglmm_flower.study.study import Study
+
+# A better set is worth a tenth of the rows.
+WORTH: Final = 0.9
+Pool = Callable[[frozenset[Path]], Moments]
+
+
+@dataclass(frozen=True)
+class ClearedSite:
+    """
+    The clusters of a site that passed the gate, all with the same statistics.
+
+    Does not leave the site: a privacy mechanism comes after.
+
+    Parameters
+    ----------
+    clusters : mapping
+        Name under which each leaves, and what passed.
+    n_missing : int
+        Rows of the site dropped for a missing value.
+    small : SmallClusters or None
+        What became of the clusters that did not pass.
+    """
+
+    clusters: Mapping[Path, Cleared]
+    n_missing: int
+    small: SmallClusters | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that go out."""
+        return sum(cleared.moments.n_rows for cleared in self.clusters.values())
+
+
+def clear_site(
+    study: Study, found: SiteMoments, policy: Policy, pool: Pool
+) -> ClearedSite:
+    """
+    Pass the clusters of a site, each by every rule.
+
+    All leave in the best set that lets out at least nine tenths of the rows that any
+    set lets out.  Clusters that do not pass are pooled into a remainder, which passes
+    every rule itself or is left out too; or they are left out, as the policy says.
+    No sum over clusters leaves beside these, so that no difference tells of a small
+    one.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    found : SiteMoments
+        Sums of each cluster.
+    policy : Policy
+        The officer's thresholds.
+    pool : callable
+        Sums of the rows of several clusters together.
+
+    Raises
+    ------
+    DisclosureError
+        If no cluster passes.  The message names counts and is local.
+    """
+    if not study.clusters:
+        ((path, moments),) = found.clusters.items()
+        cleared = clear(study.model, moments, policy, study.offers)
+        return ClearedSite({path: cleared}, found.n_missing)
+    pools: dict[frozenset[Path], Moments] = {}
+
+    def pooled(small: frozenset[Path]) -> Moments:
+        if small not in pools:
+            pools[small] = pool(small)
+        return pools[small]
+
+    choices = [_pass(study, found, policy, offer, pooled) for offer in study.offers]
+    most = max((choice.n_rows for choice in choices if choice), default=0)
+    # Without a gate what may be seen is seen, all of it.
+    worth = WORTH if policy.enabled else 1.0
+    for choice in choices:
+        if choice is not None and choice.n_rows >= worth * most:
+            return _renamed(choice, policy)
+    sizes = [moments.n_rows for moments in found.clusters.values()]
+    raise DisclosureError(
+        f"disclosure: none of {len(sizes)} clusters of {min(sizes)} to {max(sizes)} "
+        "rows passes every rule of the policy at any order, nor do they together; "
+        "every rule is required; ask for effects of the site alone, leave out a "
+        "column, or take no part in this study"
+    )
+
+
+def _pass(
+    study: Study, found: SiteMoments, policy: Policy, offer: Offer, pooled: Pool
+) -> ClearedSite | None:
+    """What goes out in one set; None if nothing does."""
+    passed: dict[Path, Cleared] = {}
+    for path, moments in found.clusters.items():
+        cleared = _clear(study, moments, policy, offer)
+        if cleared is not None:
+            passed[path] = cleared
+    failed = frozenset(found.clusters) - set(passed)
+    if not failed:
+        return ClearedSite(passed, found.n_missing)
+    rows = sum(found.clusters[path].n_rows for path in failed)
+    told = rows if rows >= policy.min_cell else None
+    small = SmallClusters("left_out", len(failed), told)
+    if policy.small_clusters == "pool":
+        rest = _clear(study, pooled(failed), policy, offer)
+        if rest is not None:
+            passed[(REMAINDER,) * len(study.clusters)] = rest
+            small = SmallClusters("pooled", len(failed), rows)
+    return ClearedSite(passed, found.n_missing, small) if passed else None
+
+
+def _clear(
+    study: Study, moments: Moments, policy: Policy, offer: Offer
+) -> Cleared | None:
+    try:
+        return clear(study.model, moments, policy, (offer,))
+    except DisclosureError:
+        return None
+
+
+def _renamed(site: ClearedSite, policy: Policy) -> ClearedSite:
+    """The same with numbers for names, where the policy keeps names at the site."""
+    if policy.cluster_names == "given":
+        return site
+    numbers: dict[tuple[int, str], str] = {}
+    for column in range(len(next(iter(site.clusters)))):
+        rows: dict[str, int] = {}
+        for path, cleared in site.clusters.items():
+            size = cleared.moments.n_rows
+            rows[path[column]] = rows.get(path[column], 0) + size
+        rows.pop(REMAINDER, None)
+        # By size, which leaves anyway: the alphabet would tell of the names.
+        ranked = sorted(rows, key=lambda label: (-rows[label], label))
+        for number, label in enumerate(ranked, start=1):
+            numbers[column, label] = f"{NUMBERED}{number}"
+    clusters = {
+        tuple(numbers.get((k, label), label) for k, label in enumerate(path)): cleared
+        for path, cleared in site.clusters.items()
+    }
+    return ClearedSite(clusters, site.n_missing, site.small)

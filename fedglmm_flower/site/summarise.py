@@ -1,0 +1,292 @@
+"""One pass over a site's rows, in batches, to the sums of each of its clusters."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.errors import DataError, EmptySiteError, FitError
+from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
+from fedglmm_flower.glmm.table import typed_table
+from fedglmm_flower.site.anchoring import anchored_sums
+from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
+from fedglmm_flower.site.dominance import (
+    Dominance,
+    update_dominance,
+    valued_columns,
+    watched_columns,
+    watched_measures,
+)
+from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
+from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells, sums
+from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.values import ValueCounts, count_values
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import (
+    Statistic,
+    measure_of,
+    release_statistics,
+)
+from fedglmm_flower.study.study import Study
+
+FloatArray = npt.NDArray[np.float64]
+_CELLS_PER_BATCH = 8_000_000
+_MAX_BATCH = 65_536
+# Rows are kept between passes while they are few; else they are read again.
+_KEPT_CELLS = 32_000_000
+_Rows: TypeAlias = tuple[Path, Mapping[str, FloatArray], AtomRows]
+
+
+def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
+    """
+    Sums of all rows of a site, whatever their clusters.
+
+    See :func:`summarise_clusters`.
+    """
+    found = summarise_clusters(study, source, site=site, name=lambda _: ())
+    return found.clusters[()]
+
+
+def summarise_clusters(
+    study: Study,
+    source: TableSource,
+    *,
+    site: str,
+    name: Callable[[Path], Path | None] = lambda path: path,
+) -> SiteMoments:
+    """
+    Sums of each cluster of a site: one pass for moments, more for an anchor.
+
+    Memory is bounded by the batch and by the sums of all clusters.
+
+    Parameters
+    ----------
+    study : Study
+        The question; sums are taken to its highest order.
+    source : TableSource
+        The site's rows.
+    site : str
+        The site's name.
+    name : callable
+        Cluster that a cluster of the table is counted with; None for no one.
+
+    Returns
+    -------
+    SiteMoments
+        Equal, up to rounding, to the sums over any division into batches.
+
+    Raises
+    ------
+    EmptySiteError
+        If no row is complete.
+    DataError
+        If the table does not agree with the study.
+    """
+    model = study.model
+    order = max(k for _, k in study.offers)
+    statistics = release_statistics(model, "canonical", order)
+    anchored = any(offered == "anchored" for offered, _ in study.offers)
+    size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
+    reader = _Reader(study, source, name, size)
+    tallies: dict[Path, _Tally] = {}
+    most = _KEPT_CELLS // (len(model.atoms) + 4)
+    kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
+    n_rows = n_missing = 0
+    for missing, parts in reader.read():
+        n_missing += missing
+        for path, columns, rows in parts:
+            tally = tallies.setdefault(path, _Tally(np.zeros(len(statistics))))
+            tally.add(model, statistics, columns, rows)
+            n_rows += len(rows.response)
+            if kept is not None:
+                kept.setdefault(path, []).append(rows)
+                kept = None if n_rows > most else kept
+        require_few(len(tallies), study.clusters, source.name)
+    _require_sums(tallies, source.name, n_missing, reader.columns)
+    clusters = {
+        path: tallies[path].moments(study, site, order, statistics, n_missing)
+        for path in sorted(tallies)
+    }
+    if anchored:
+        for path, again in _rows_again(clusters, kept, reader, most):
+            clusters[path] = _with_anchor(model, clusters[path], again)
+    return SiteMoments(clusters, n_missing)
+
+
+def _require_sums(
+    tallies: Mapping[Path, "_Tally"], where: str, n_missing: int, names: Sequence[str]
+) -> None:
+    if not tallies:
+        raise EmptySiteError(
+            f"{where}: no complete row ({n_missing} rows with a missing value); "
+            "at least one complete row is required; check the used columns "
+            f"{', '.join(names)}"
+        )
+    if not all(np.isfinite(tally.values).all() for tally in tallies.values()):
+        raise DataError(
+            f"{where}: a sum overflows; columns and offsets must be of moderate "
+            "size; declare center and scale of the columns in the study"
+        )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Checked batches of a table, divided by cluster."""
+
+    study: Study
+    source: TableSource
+    name: Callable[[Path], Path | None]
+    size: int
+
+    @property
+    def columns(self) -> list[str]:
+        """What is read: the model's columns, and those that name clusters."""
+        return list(
+            dict.fromkeys([*self.study.model.used_columns, *self.study.clusters])
+        )
+
+    def read(self) -> Iterator[tuple[int, list[_Rows]]]:
+        """Missing rows, and complete rows of each cluster, batch by batch."""
+        model, where = self.study.model, self.source.name
+        used = [model.columns[name] for name in model.used_columns]
+        first = 0
+        for frame in self.source.batches(self.columns, self.size):
+            table = typed_table(frame, used, where=where, first_row=first + 1)
+            first += len(frame)
+            complete = atom_rows(model, table, where=where)
+            parts, unnamed = parts_of(frame, self.study.clusters, complete, where)
+            named: list[_Rows] = []
+            for found, at, rows in parts:
+                path = self.name(found)
+                if path is not None and len(at):
+                    columns = {c: values[at] for c, values in table.columns.items()}
+                    named.append((path, columns, rows))
+            yield complete.n_missing + unnamed, named
+
+    def rows_of(self, wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
+        """Complete rows of some clusters, read anew."""
+        for _, parts in self.read():
+            for path, _, rows in parts:
+                if path in wanted:
+                    yield path, rows
+
+    def rows_of_one(self, path: Path) -> Iterator[AtomRows]:
+        """Complete rows of a cluster, read anew."""
+        return (rows for _, rows in self.rows_of([path]))
+
+
+def _rows_again(
+    found: Mapping[Path, Moments],
+    kept: Mapping[Path, list[AtomRows]] | None,
+    reader: _Reader,
+    most: int,
+) -> Iterator[tuple[Path, Callable[[], Iterable[AtomRows]]]]:
+    """What gives each cluster's rows anew; the table is read as rarely as can be."""
+    if kept is not None:
+        for path in found:
+            yield path, partial(iter, kept[path])
+        return
+    sizes = [(path, moments.n_rows) for path, moments in found.items()]
+    for share in shares(sizes, most):
+        if len(share) == 1:
+            yield share[0], partial(reader.rows_of_one, share[0])
+            continue
+        held: dict[Path, list[AtomRows]] = {path: [] for path in share}
+        for path, rows in reader.rows_of(share):
+            held[path].append(rows)
+        for path in share:
+            yield path, partial(iter, held[path])
+
+
+class _Tally:
+    """Sums of a cluster in the making."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        self.n_rows = 0
+        self.cells: CellCounts | None = None
+        self.dominance: dict[str, Dominance] = {}
+        self.values_at: dict[str, ValueCounts] = {}
+
+    def add(
+        self,
+        model: Model,
+        statistics: tuple[Statistic, ...],
+        columns: Mapping[str, FloatArray],
+        rows: AtomRows,
+    ) -> None:
+        """Add the rows of a batch."""
+        self.n_rows += len(rows.response)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused later
+            self.values += sums(model, statistics, rows)
+        each = row_cells(model, rows)
+        counted = count_cells(each.codes, each.rows, *each.responses)
+        self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
+        watched = watched_columns(model, columns, rows)
+        update_dominance(self.dominance, watched)
+        update_dominance(self.dominance, watched_measures(model, columns, rows))
+        for name in valued_columns(model, watched):
+            counts = count_values(self.values_at.get(name), watched[name], each)
+            self.values_at[name] = counts
+
+    def moments(
+        self,
+        study: Study,
+        site: str,
+        order: int,
+        statistics: tuple[Statistic, ...],
+        n_missing: int,
+    ) -> Moments:
+        """The sums when all rows are in."""
+        assert self.cells is not None  # noqa: S101 - a tally has rows
+        return Moments(
+            study_digest=study.digest,
+            site=site,
+            order=order,
+            statistics=statistics,
+            values=self.values,
+            n_rows=self.n_rows,
+            n_missing=n_missing,
+            cells=self.cells,
+            dominance=self.dominance,
+            value_counts=self.values_at,
+        )
+
+
+def _with_anchor(
+    model: Model, moments: Moments, again: Callable[[], Iterable[AtomRows]]
+) -> Moments:
+    """The same sums, and those at the cluster's anchor where it has one."""
+    statistics, values = moments.statistics, moments.values
+    at_anchor: dict[str, Dominance] = {}
+    more = _at_anchor(model, statistics, values, moments.n_rows, again, at_anchor)
+    return replace(
+        moments,
+        statistics=(*statistics, *more),
+        values=np.append(values, list(more.values())),
+        at_anchor=at_anchor,
+    )
+
+
+def _at_anchor(
+    model: Model,
+    canonical: tuple[Statistic, ...],
+    values: FloatArray,
+    n_rows: int,
+    again: Callable[[], Iterable[AtomRows]],
+    dominance: dict[str, Dominance],
+) -> dict[Statistic, float]:
+    """Sums at the site's anchor; none where it has no estimate."""
+    measure, one = measure_of(model), model.constant
+    sums_of = dict(zip(canonical, values, strict=True))
+    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
+    mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
+    wanted = release_statistics(model, "anchored", 1)
+    try:
+        found = anchored_sums(model, wanted, again, responses, mass, dominance)
+    except (FitError, np.linalg.LinAlgError):
+        return {}
+    return found if np.isfinite(list(found.values())).all() else {}
