@@ -17,7 +17,7 @@ NOT_CONVERGED = 4
 
 
 def simulate(
-    data: Annotated[Path, typer.Argument(help="CSV file with a column of sites.")],
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet, with a column of sites.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     formula: Annotated[
         str | None, typer.Option(help="lme4 syntax: 'y ~ x + (1 | hospital)'.")
@@ -79,7 +79,7 @@ def simulate(
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
 ) -> int:
-    """Divide a CSV file by site and run the whole federation on this machine."""
+    """Divide a table by site and run the whole federation on this machine."""
     _only_what_there_is(release_set, anchor, rounds, epsilon, delta)
     with shown_progress() as tell:
         result = run_simulation(

@@ -67,7 +67,7 @@ def simulate(
 
     Parameters
     ----------
-    data : DataFrame or path of a CSV file
+    data : DataFrame or path of a CSV or Parquet file
         All rows, with a column that names the site of each.
     formula : str
         lme4 syntax; left out when a study is given.

@@ -22,7 +22,8 @@ from fedglmm_flower.glmm.table import (
     require_columns,
     typed_table,
 )
-from fedglmm_flower.site.source import CsvSource, FrameSource
+from fedglmm_flower.site.parquet import ParquetSource
+from fedglmm_flower.site.source import FrameSource, file_source
 from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
@@ -92,7 +93,7 @@ class TableStudy:
 
 def read_table(data: TableLike) -> Table:
     """
-    Read a CSV file as text, or take a table as it is.
+    Read a CSV file as text or a Parquet file, or take a table as it is.
 
     Raises
     ------
@@ -102,9 +103,12 @@ def read_table(data: TableLike) -> Table:
     if isinstance(data, pd.DataFrame):
         table = Table(data, "table")
     else:
-        source = CsvSource(Path(data))
-        batches = list(source.batches(source.header(), 100_000))
-        frame = pd.concat(batches, ignore_index=True) if batches else pd.DataFrame()
+        source = file_source(Path(data))
+        if isinstance(source, ParquetSource):
+            frame = source.whole()
+        else:
+            batches = list(source.batches(source.header(), 100_000))
+            frame = pd.concat(batches, ignore_index=True) if batches else pd.DataFrame()
         table = Table(frame, source.name)
     if len(table.frame) == 0:
         raise DataError(
