@@ -17,7 +17,7 @@ NOT_CONVERGED = 4
 
 
 def simulate(
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet, with a column of sites.")],
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet, with sites.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     formula: Annotated[
         str | None, typer.Option(help="lme4 syntax: 'y ~ x + (1 | hospital)'.")

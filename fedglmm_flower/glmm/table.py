@@ -197,8 +197,9 @@ def level_codes(
     """
     positions = None
     if isinstance(series.dtype, pd.CategoricalDtype):
-        positions, series = series.cat.codes.to_numpy(), pd.Series(
-            series.cat.categories
+        positions, series = (
+            series.cat.codes.to_numpy(),
+            pd.Series(series.cat.categories),
         )
     elif _equal_as_text(series):
         # Levels repeat: each is looked up once, not once a row.

@@ -165,9 +165,7 @@ def _frame(table: "pa.Table") -> pd.DataFrame:
             native = {kind: pd.Int64Dtype() if signed else pd.UInt64Dtype()}
         elif column.null_count and types.is_boolean(kind):
             native = {kind: pd.BooleanDtype()}
-        columns[name] = values.to_pandas(
-            types_mapper=native.get, date_as_object=False
-        )
+        columns[name] = values.to_pandas(types_mapper=native.get, date_as_object=False)
     return pd.DataFrame(columns)
 
 

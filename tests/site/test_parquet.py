@@ -217,7 +217,7 @@ def test_a_simulation_proposes_the_same_study_from_both_formats(tmp_path):
         }
     )
     table.to_csv(tmp_path / "t.csv", index=False)
-    more = table.assign(seen=pd.Timestamp("2020-01-01"), notes=[["a"]] * 300)
+    more = table.assign(seen=pd.Timestamp("2020-01-01"), notes=pd.Series([["a"]] * 300))
     more.to_parquet(tmp_path / "t.parquet")
     asked = [
         study_of_table(
