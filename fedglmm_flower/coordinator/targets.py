@@ -85,6 +85,10 @@ class Targets:
         kept = {m: v for m, v in self.moments.items() if degrees[m] <= order}
         return replace(self, moments=kept)
 
+    def bare(self) -> "Targets":
+        """The moments alone."""
+        return replace(self, anchored=None)
+
     def unbent(self) -> "Targets":
         """The same sums without the bend, for judging what it adds."""
         if self.anchored is None:
