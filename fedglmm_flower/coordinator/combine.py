@@ -94,7 +94,7 @@ def combine(
             why[site] = Refusal("site-missing", "the site did not answer")
     require_quorum(study, opened, why, options.quorum)
     chosen = resolve_method(study.family, options.method or study.method)
-    seed = _seed(study, options.seed)
+    seed = seed_of(study, options.seed)
     # One thread for each product: many small ones, which more threads only slow down.
     with threadpool_limits(1):
         fitted = fit_releases(study, opened, chosen, seed, options.tick)
@@ -104,5 +104,6 @@ def combine(
     )
 
 
-def _seed(study: Study, seed: int | None) -> int:
+def seed_of(study: Study, seed: int | None) -> int:
+    """Seed of the pseudo-data: the one given, or one that follows from the study."""
     return int(study.digest[:12], 16) if seed is None else seed

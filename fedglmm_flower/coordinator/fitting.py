@@ -19,6 +19,7 @@ from fedglmm_flower.coordinator.pooling import (
 )
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
+from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
@@ -52,18 +53,49 @@ class Fitted:
 
 
 def fit_releases(
-    study: Study, opened: Mapping[str, Opened], method: str, seed: int, tick: Tick
+    study: Study,
+    opened: Mapping[str, Opened],
+    method: str,
+    seed: int,
+    tick: Tick,
+    *,
+    part: Submodel | None = None,
 ) -> Fitted:
-    """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
+    """
+    Fit accepted releases: from sums where that is lossless, else pseudo-data.
+
+    Parameters
+    ----------
+    study : Study
+        What was released.
+    opened : mapping
+        Accepted releases.
+    method : str
+        Estimator.
+    seed : int
+        Seed of the pseudo-data.
+    tick : callable
+        Called with stage, done and total.
+    part : Submodel or None
+        What is fitted instead of the released model.
+    """
     targets = {site: one.targets for site, one in opened.items()}
-    groups = _groups(study)
+    selected, asked = targets, study
+    if part is not None:
+        selected = {
+            s: part.targets(o.targets, o.released.order) for s, o in opened.items()
+        }
+        asked = part.study
     if study.family == "gaussian":
         started = time.perf_counter()
         tick("fit", 0, 1)
-        model = fit_sums(study.model, targets, method, groups)
+        model = fit_sums(asked.model, selected, method, _groups(asked))
         tick("fit", 1, 1)
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
-    return _fit_approximate(study, opened, targets, method, seed, tick)
+    if part is not None and all(asked.model.factors):
+        # Without a continuous column its own moments may be a whole table.
+        return _fit_approximate(asked, opened, selected, method, seed, tick, None)
+    return _fit_approximate(study, opened, targets, method, seed, tick, part)
 
 
 def _fit_approximate(
@@ -73,11 +105,21 @@ def _fit_approximate(
     method: str,
     seed: int,
     tick: Tick,
+    part: Submodel | None,
 ) -> Fitted:
     started = time.perf_counter()
     model, groups = study.model, _groups(study)
-    require_determined(model, targets)
+    if part is None:
+        require_determined(model, targets)
     draws, lower = _draw(study, opened, targets, seed, tick)
+    if part is not None:
+        # What was drawn for all released columns holds those of any model of them.
+        model, groups = part.model, _groups(part.study)
+        draws, lower = part.draws(draws), part.draws(lower)
+        targets = {
+            s: part.targets(o.targets, o.released.order) for s, o in opened.items()
+        }
+        require_determined(model, targets)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
     fits = 1 if exact else 4
