@@ -51,7 +51,7 @@ def simulate(
     ] = None,
     release_set: Annotated[
         str | None,
-        typer.Option(help="anchored or canonical; the better by default."),
+        typer.Option(help="anchored, canonical or joint; the best by default."),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
@@ -131,7 +131,7 @@ def _only_what_there_is(
         (
             "--release-set",
             release_set,
-            "the sets canonical and anchored",
+            f"the sets {', '.join(SETS)}",
             release_set in (None, *SETS),
         ),
         ("--anchor", anchor, "local anchors", anchor in (None, "local")),

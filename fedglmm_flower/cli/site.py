@@ -42,17 +42,17 @@ def preview(
     order: int | None = None
     lines: list[tuple[str, float]] = []
     try:
-        cleared = clear(asked.model, moments, here.policy, asked.offers)
+        cleared = clear(asked.moment_model, moments, here.policy, asked.offers)
     except DisclosureError as error:
         refused = error
         name, lowest = asked.offers[-1]
         last = asked.statistics(lowest, name)
-        findings = inspect(asked.model, moments, last, here.policy)
+        findings = inspect(asked.moment_model, moments, last, here.policy)
     else:
         release_set, order = cleared.release_set, cleared.order
         findings = cleared.findings
         lines = [
-            (describe(asked.model, s), float(v))
+            (describe(asked.moment_model, s), float(v))
             for s, v in zip(cleared.statistics, cleared.values, strict=True)
         ]
     approved = asked.digest in here.approved

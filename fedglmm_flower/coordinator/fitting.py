@@ -86,13 +86,13 @@ def fit_releases(
             s: part.targets(o.targets, o.released.order) for s, o in opened.items()
         }
         asked = part.study
-    if study.family == "gaussian":
+    if asked.family == "gaussian":
         started = time.perf_counter()
         tick("fit", 0, 1)
         model = fit_sums(asked.model, selected, method, _groups(asked))
         tick("fit", 1, 1)
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
-    if part is not None and all(asked.model.factors):
+    if part is not None and (study.is_joint or all(asked.model.factors)):
         # Without a continuous column its own moments may be a whole table.
         return _fit_approximate(asked, opened, selected, method, seed, tick, None)
     return _fit_approximate(study, opened, targets, method, seed, tick, part)

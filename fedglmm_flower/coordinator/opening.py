@@ -165,7 +165,7 @@ def _open(
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
-    targets = targets_of(study.model, statistics, released.clusters[0], site)
+    targets = targets_of(study.moment_model, statistics, released.clusters[0], site)
     return Opened(released, targets, len(sealed))
 
 

@@ -82,7 +82,7 @@ def refit(
 def _provisos(
     part: Submodel, opened: Mapping[str, Opened], *, exact: bool
 ) -> list[str]:
-    if exact:
+    if exact or part.released.is_joint:
         return []
     text = (
         "fitted without a new round to pseudo-data that were built for "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fedglmm_flower.coordinator.joint import joint_targets, require_response
 from fedglmm_flower.coordinator.pooling import PseudoSite
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import StudyError
@@ -38,12 +39,12 @@ class Submodel:
     @property
     def atoms(self) -> list[int]:
         """Where its atoms stand among the released ones."""
-        names = [atom.name for atom in self.released.model.atoms]
+        names = [atom.name for atom in self.released.moment_model.atoms]
         return [names.index(atom.name) for atom in self.model.atoms]
 
     def released_monomial(self, monomial: Monomial) -> Monomial:
         """A moment function of this model among those of the release."""
-        out = list(self.released.model.constant)
+        out = list(self.released.moment_model.constant)
         for at, exponent in zip(self.atoms, monomial, strict=True):
             out[at] = exponent
         return tuple(out)
@@ -71,6 +72,8 @@ class Submodel:
             for m in moment_degrees(self.model, order)
             if self.released_monomial(m) in moments
         }
+        if self.released.is_joint:
+            return joint_targets(self.released, self.model, targets, kept)
         answered = {
             m: responses[self.released_monomial(m)]
             for m in moment_degrees(self.model, 1)
@@ -118,6 +121,8 @@ def submodel(
     StudyError
         If the release does not hold what the model needs; it says what.
     """
+    if released.is_joint:
+        return _of_joint(released, formula, family, link, method)
     chosen = family or released.family
     same_family = chosen == released.family
     resolved = resolve_link(chosen, link or (released.link if same_family else None))
@@ -138,11 +143,15 @@ def submodel(
 
 def _require_released(released: Model, asked: Model) -> None:
     _same("response", _response(released), _response(asked))
+    _require_columns(released, asked)
     _same("trials", _text(released.trials), _text(asked.trials))
     _same("weights", _text(released.weights), _text(asked.weights))
     if asked.offset is not None or released.offset_column is None:
         # Where the offset is a column like others, a model may do without it.
         _same("offset", _text(released.offset), _text(asked.offset))
+
+
+def _require_columns(released: Model, asked: Model) -> None:
     atoms = {atom.name: atom for atom in released.atoms}
     names = ", ".join(column.name for column in _columns(released))
     places = [atom.name for atom in released.atoms]
@@ -165,6 +174,32 @@ def _require_released(released: Model, asked: Model) -> None:
                     f"model of the released columns is required, which are {names}; "
                     "leave it out, or ask the sites anew"
                 )
+
+
+def _of_joint(
+    released: Study,
+    formula: str,
+    family: str | None,
+    link: str | None,
+    method: str | None,
+) -> Submodel:
+    """A model of any released response."""
+    chosen = family or released.family
+    if method is None and chosen == released.family:
+        method = released.method
+    asked = replace(
+        released,
+        formula=formula,
+        family=chosen,
+        link=resolve_link(chosen, link),
+        method=resolve_method(chosen, method),
+    )
+    model = asked.model
+    for what, text in (("trials", model.trials), ("offset", model.offset)):
+        _same(what, "none", _text(text))
+    _require_columns(released.moment_model, model)
+    require_response(released, model)
+    return Submodel(released, asked)
 
 
 def _columns(model: Model) -> list[ModelColumn]:

@@ -1,7 +1,7 @@
 """A cluster's released sums, sorted into what pseudo-data must reproduce."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,8 @@ class Targets:
         Sum of prior weights; the number of rows where there are none.
     anchored : Anchored or None
         What the cumulant function does at the site's own estimate, where released.
+    factorials : mapping
+        Minus sum of log y! of atoms that may be counts, in a joint release.
     """
 
     n_rows: int
@@ -79,6 +81,7 @@ class Targets:
     constant: float
     weight_sum: float
     anchored: Anchored | None = None
+    factorials: Mapping[int, float] = field(default_factory=dict)
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
         """The same sums with moments up to a lower order."""
@@ -123,12 +126,15 @@ def targets_of(
     at_anchor: dict[Statistic, float] = {}
     x: dict[tuple[Measure, Monomial], float] = {}
     responses: dict[Monomial, float] = {}
+    factorials: dict[int, float] = {}
     single = dict.fromkeys(("yy", "y_offset", "constant"), 0.0)
     for s, value in zip(statistics, cluster.values, strict=True):
         if s.role == "x":
             x[s.measure, s.monomial] = value
         elif s.role == "y":
             responses[s.monomial] = value
+        elif s.role == "log_factorial":
+            factorials[s.column] = value
         elif s.role in ANCHORED:
             at_anchor[s] = value
         else:
@@ -154,6 +160,7 @@ def targets_of(
         constant=single["constant"] + single["y_offset"],
         weight_sum=weight_sum,
         anchored=anchored,
+        factorials=factorials,
     )
 
 

@@ -43,7 +43,7 @@ def release(
     """
     check_expected(study, site)
     moments = summarise(study, source, site=site)
-    cleared = clear(study.model, moments, policy, study.offers)
+    cleared = clear(study.moment_model, moments, policy, study.offers)
     return (mechanism or NoNoise()).release(cleared)
 
 

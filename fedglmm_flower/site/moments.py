@@ -22,6 +22,7 @@ from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.values import ValueCounts, count_values
 from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import (
     Statistic,
@@ -110,9 +111,10 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     DataError
         If the table does not agree with the study.
     """
-    model = study.model
+    model = study.moment_model
     order = max(k for _, k in study.offers)
-    statistics = release_statistics(model, "canonical", order)
+    basis = JOINT if study.is_joint else "canonical"
+    statistics = release_statistics(model, basis, order)
     anchored = any(name == "anchored" for name, _ in study.offers)
     used = [model.columns[name] for name in model.used_columns]
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
@@ -69,6 +70,8 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
             out[i] = products[plan.measures.index(s.measure)][plan.x_at[s.monomial]]
         elif s.role == "y":
             out[i] = responses[plan.y_at[s.monomial]]
+        elif s.role == "log_factorial":
+            out[i] = -float(w @ gammaln(_counts(model, rows, s.column) + 1))
         else:
             out[i] = single[s.role]
     return out
@@ -150,6 +153,21 @@ def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:
         return rows.response
     response = model.response
     return (rows.response - rows.offset - response.center) / response.scale
+
+
+def _counts(model: Model, rows: AtomRows, at: int) -> FloatArray:
+    atom = model.atoms[at]
+    y = atom.center + atom.scale * rows.values[:, at]
+    whole = np.round(y)
+    # Up to the rounding of shifting and scaling.
+    bad = int(((whole < 0) | (np.abs(y - whole) > 1e-6 * (1 + whole))).sum())
+    if bad:
+        raise DataError(
+            f"column {atom.name!r}: {bad} rows with a value that is no count; whole "
+            "numbers from 0 on are required of a column of unit 'count'; correct the "
+            "cells or the unit"
+        )
+    return np.asarray(whole)
 
 
 def _constant(model: Model, rows: AtomRows) -> FloatArray:

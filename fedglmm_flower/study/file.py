@@ -46,7 +46,7 @@ class ReleaseTable(_Strict):
     """``[release]``."""
 
     accept: tuple[str, ...] = ()
-    set: Literal["canonical", "anchored"] | None = None
+    set: Literal["canonical", "anchored", "joint"] | None = None
     order: Annotated[int, Field(ge=1, le=6, strict=True)] | None = None
 
 

@@ -10,6 +10,7 @@ from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
 from fedglmm_flower.study.formula import RandomPart
+from fedglmm_flower.study.joint import JOINT, joint_model
 from fedglmm_flower.study.model import Model, build_model
 from fedglmm_flower.study.offers import (
     MAX_OFFERS,
@@ -92,10 +93,16 @@ class Study:
                 "binomial family; remove them or change the family"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
-        if self.family == "gaussian" and self.release_set != "canonical":
+        if self.family == "gaussian" and self.release_set == "anchored":
             raise StudyError(
                 f"study: the {self.release_set} set with family gaussian; the "
                 "canonical set is lossless there and smaller; ask for canonical"
+            )
+        if len({name == JOINT for name, _ in self._asked}) > 1:
+            raise StudyError(
+                "study: the joint set and others are acceptable; either joint sets "
+                "alone or none are required, for they describe other columns; leave "
+                "one kind out"
             )
         if not self.accept:
             return
@@ -145,9 +152,19 @@ class Study:
         return model
 
     @cached_property
+    def moment_model(self) -> Model:
+        """The model whose columns are multiplied: with the response in a joint set."""
+        return joint_model(self.model) if self.is_joint else self.model
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether any released column can respond later."""
+        return self.release_set == JOINT
+
+    @cached_property
     def offers(self) -> tuple[Offer, ...]:
         """Acceptable releases; a gaussian one is lossless and has no other."""
-        if self.family == "gaussian":
+        if self.family == "gaussian" and not self.is_joint:
             return (("canonical", effective_order(self.model, self.order)),)
         return self._asked
 
@@ -159,7 +176,8 @@ class Study:
         self, order: int, release_set: str | None = None
     ) -> tuple[Statistic, ...]:
         """The sums of a release of this study at an order, in canonical order."""
-        return release_statistics(self.model, release_set or self.release_set, order)
+        name = release_set or self.release_set
+        return release_statistics(self.moment_model, name, order)
 
     @cached_property
     def plain(self) -> Mapping[str, Any]:

@@ -27,7 +27,6 @@ LATER: list[tuple[str, ...]] = [
     ("--anchor", "results.json"),
     ("--anchor", "anchor.toml"),
     ("--release-set", "newest"),
-    ("--release-set", "joint"),
 ]
 WRONG: list[tuple[str, ...]] = [
     ("--bogus",),

@@ -72,7 +72,7 @@ STUDIES = {
     "other format": ("format = 1", "format = 2", "format 1 is required"),
     "unknown key": ("format = 1", "format = 1\nextra = 1", "extra"),
     "order too high": ("order = 4", "order = 7", "release.order"),
-    "unknown release set": ('"canonical"', '"joint"', "release.set"),
+    "unknown release set": ('"canonical"', '"newest"', "release.set"),
     "unknown kind": ('"continuous"', '"number"', "kind"),
     "site twice": ('"a", "b"', '"a", "a"', "site is declared twice"),
     "undeclared column": ("y ~ x", "y ~ zz + x", "'zz' is not declared"),
