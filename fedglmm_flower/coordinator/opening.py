@@ -165,7 +165,13 @@ def _open(
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
-    targets = targets_of(study.moment_model, statistics, released.clusters[0], site)
+    targets = targets_of(
+        study.moment_model,
+        statistics,
+        released.clusters[0],
+        site,
+        public=study.anchor_values,
+    )
     return Opened(released, targets, len(sealed))
 
 

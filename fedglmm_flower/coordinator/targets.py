@@ -100,7 +100,12 @@ class Targets:
 
 
 def targets_of(
-    model: Model, statistics: tuple[Statistic, ...], cluster: ClusterRelease, site: str
+    model: Model,
+    statistics: tuple[Statistic, ...],
+    cluster: ClusterRelease,
+    site: str,
+    *,
+    public: tuple[float, ...] | None = None,
 ) -> Targets:
     """
     Sort a cluster's values.
@@ -150,7 +155,7 @@ def targets_of(
     moments[one] = 1.0
     anchored = None
     if at_anchor:
-        anchored = _anchored(model, at_anchor, responses, total, site)
+        anchored = _anchored(model, at_anchor, responses, total, site, public)
     return Targets(
         n_rows=cluster.n_rows,
         total=total,
@@ -170,15 +175,18 @@ def _anchored(
     responses: Mapping[Monomial, float],
     total: float,
     site: str,
+    public: tuple[float, ...] | None,
 ) -> Anchored:
     frame = AnchorFrame(model)
     p, at = len(frame.columns), {m: j for j, m in enumerate(frame.monomials)}
-    anchor, bend = np.zeros(p), np.zeros(p)
+    anchor, bend, score = np.zeros(p), np.zeros(p), np.zeros(p)
     information = np.zeros(len(at))
     value = 0.0
     for s, v in values.items():
         if s.role == "anchor":
             anchor[s.column] = v
+        elif s.role == "score":
+            score[s.column] = v
         elif s.role == "bend":
             bend[s.column] = v
         elif s.role == "value":
@@ -191,6 +199,15 @@ def _anchored(
         spread = frame.spread(information)
     except FitError as error:
         raise WireError(f"release of {site!r}: {error}") from None
+    if public is not None:
+        bent = any(s.role == "bend" for s in values)
+        return Anchored(
+            expansion=Expansion(frame, np.array(public), frame.intercept_spread),
+            value=value / total,
+            score=score / total,
+            information=information / total,
+            bend=bend / total if bent else None,
+        )
     return Anchored(
         expansion=Expansion(frame, anchor, spread),
         value=value / total,

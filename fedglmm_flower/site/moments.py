@@ -18,6 +18,7 @@ from fedglmm_flower.site.dominance import (
     watched_columns,
     watched_measures,
 )
+from fedglmm_flower.site.public_anchor import Effective, PublicSums
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.values import ValueCounts, count_values
@@ -69,6 +70,8 @@ class Moments:
         events.
     at_anchor : mapping
         Dominance of single records in what an anchored release sums.
+    effective : mapping
+        Over how many rows the functions at a public anchor are spread.
     """
 
     study_digest: str
@@ -82,6 +85,7 @@ class Moments:
     dominance: Mapping[str, Dominance]
     value_counts: Mapping[str, ValueCounts]
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
+    effective: Mapping[str, Effective] = field(default_factory=dict)
 
 
 def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
@@ -119,11 +123,10 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
     used = [model.columns[name] for name in model.used_columns]
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
     values = np.zeros(len(statistics))
-    cells: CellCounts | None = None
-    dominance: dict[str, Dominance] = {}
-    values_at: dict[str, ValueCounts] = {}
+    facts = _Facts()
     n_rows = n_missing = 0
     names = [column.name for column in used]
+    at_public = PublicSums.of(study)
     kept_rows: list[AtomRows] | None = [] if anchored else None
     for table, rows in _batches(model, source, used, size):
         n_missing += rows.n_missing
@@ -131,22 +134,16 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         if n == 0:
             continue
         n_rows += n
+        if at_public:
+            at_public.add(rows)
         if kept_rows is not None:
             kept_rows.append(rows)
             if n_rows * (len(model.atoms) + 4) > _KEPT_CELLS:
                 kept_rows = None
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             values += sums(model, statistics, rows)
-        each = _cells(model, rows)
-        counted = count_cells(each.codes, each.rows, *each.responses)
-        cells = counted if cells is None else merge_cells(cells, counted)
-        kept = {name: c[rows.kept] for name, c in table.columns.items()}
-        watched = watched_columns(model, kept, rows)
-        update_dominance(dominance, watched)
-        update_dominance(dominance, watched_measures(model, kept, rows))
-        for name in valued_columns(model, watched):
-            values_at[name] = count_values(values_at.get(name), watched[name], each)
-    if cells is None:
+        facts.add(model, table, rows)
+    if facts.cells is None:
         raise EmptySiteError(
             f"{source.name}: no complete row ({n_missing} rows with a missing value); "
             "at least one complete row is required; check the used columns "
@@ -157,6 +154,7 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
             f"{source.name}: a sum overflows; columns and offsets must be of moderate "
             "size; declare center and scale of the columns in the study"
         )
+    more: dict[Statistic, float] = {}
     at_anchor: dict[str, Dominance] = {}
     if anchored:
 
@@ -165,8 +163,10 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
             return read if kept_rows is None else kept_rows
 
         more = _at_anchor(model, statistics, values, n_rows, again, at_anchor)
-        statistics = (*statistics, *more)
-        values = np.append(values, list(more.values()))
+    if at_public is not None:
+        more = at_public.values(release_statistics(model, "public", 1))
+    statistics = (*statistics, *more)
+    values = np.append(values, list(more.values()))
     return Moments(
         study_digest=study.digest,
         site=site,
@@ -175,10 +175,11 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         values=values,
         n_rows=n_rows,
         n_missing=n_missing,
-        cells=cells,
-        dominance=dominance,
-        value_counts=values_at,
+        cells=facts.cells,
+        dominance=facts.dominance,
+        value_counts=facts.values,
         at_anchor=at_anchor,
+        effective={} if at_public is None else at_public.effective,
     )
 
 
@@ -212,6 +213,28 @@ def _at_anchor(
     except (FitError, np.linalg.LinAlgError):
         return {}
     return found if np.isfinite(list(found.values())).all() else {}
+
+
+@dataclass
+class _Facts:
+    """What the gate asks about the rows, over batches."""
+
+    cells: CellCounts | None = None
+    dominance: dict[str, Dominance] = field(default_factory=dict)
+    values: dict[str, ValueCounts] = field(default_factory=dict)
+
+    def add(self, model: Model, table: TypedTable, rows: AtomRows) -> None:
+        """Add a batch."""
+        each = _cells(model, rows)
+        counted = count_cells(each.codes, each.rows, *each.responses)
+        self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
+        kept = {name: c[rows.kept] for name, c in table.columns.items()}
+        watched = watched_columns(model, kept, rows)
+        update_dominance(self.dominance, watched)
+        update_dominance(self.dominance, watched_measures(model, kept, rows))
+        for name in valued_columns(model, watched):
+            known = self.values.get(name)
+            self.values[name] = count_values(known, watched[name], each)
 
 
 def _cells(model: Model, rows: AtomRows) -> CellCounts:

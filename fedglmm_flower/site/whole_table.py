@@ -132,6 +132,7 @@ def study_of_table(
     order: int | None,
     release_set: str | None,
     method: str | None,
+    anchor: Mapping[str, float] | None = None,
 ) -> TableStudy:
     """
     The study of a table, with its rows checked against it.
@@ -148,7 +149,8 @@ def study_of_table(
         for text in (trials, offset, weights)
     )
     if study is not None:
-        given = [formula, family, link, trials, offset, weights, release_set, order]
+        given: list[object] = [formula, family, link, trials, offset, weights]
+        given += [release_set, order, anchor]
         if any(value is not None for value in given) or levels:
             raise UsageError(
                 "simulate: a study and parts of a question were given; the study holds "
@@ -179,6 +181,7 @@ def study_of_table(
             order=order,
             release_set=release_set,
             method=method,
+            anchor=anchor,
         )
         labels = _labels(table, column)
     named = ~missing_text(labels)
@@ -212,6 +215,7 @@ def _propose(
     order: int | None,
     release_set: str | None,
     method: str | None,
+    anchor: Mapping[str, float] | None,
 ) -> tuple[str, Study]:
     chosen = resolve_link(family, link)
     resolved = resolve_method(family, method)
@@ -242,8 +246,17 @@ def _propose(
         weights=weights,
         scales=scales,
     )
+    if anchor is not None:
+        if release_set not in (None, "anchored", "public"):
+            raise UsageError(
+                f"simulate: a public anchor and the {release_set} set; the public set "
+                "is required with an anchor; leave one of the two out"
+            )
+        release_set = "public"
     name, k = _first(study.model, order, release_set)
-    study = replace(study, release_set=name, order=k)
+    given = tuple(sorted((anchor or {}).items()))
+    study = replace(study, release_set=name, order=k, anchor=given)
+    study.anchor_values  # noqa: B018 - checks its names
     for name, k in study.offers:
         study.statistics(k, name)
     return column, study
@@ -253,7 +266,8 @@ def _first(model: Model, order: int | None, release_set: str | None) -> Offer:
     """The set that is asked first: the best one, or what the user says."""
     best, usual = best_offer(model)
     name = release_set or best
-    default = usual if name == best else DEFAULT_ORDER
+    alike = name == best or (name == "public" and best == "anchored")
+    default = usual if alike else DEFAULT_ORDER
     return parse_offer(f"{name}:{default if order is None else order}")
 
 

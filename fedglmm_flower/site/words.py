@@ -52,6 +52,8 @@ def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
         return f"own penalised estimate of {column}; eta below is its prediction"
     if statistic.role == "value":
         return f"sum of {curve}{tail}"
+    if statistic.role == "score":
+        return f"sum of first derivative of {curve} * {column}{tail}"
     if statistic.role == "information":
         return f"sum of second derivative of {curve} * {function}{tail}"
     return f"sum of third derivative of {curve} * {column} * variance of eta{tail}"

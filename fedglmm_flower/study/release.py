@@ -26,11 +26,14 @@ Role = Literal[
     "information",
     "bend",
     "log_factorial",
+    "score",
 ]
 Measure = Literal["rows", "trials", "exposure"]
-ANCHORED: tuple[Role, ...] = ("anchor", "value", "information", "bend")
+ANCHORED: tuple[Role, ...] = ("anchor", "value", "score", "information", "bend")
+# What a local anchor has no need to send tells a public one.
+PUBLIC: Role = "score"
 
-SETS = ("canonical", "anchored", JOINT)
+SETS = ("canonical", "anchored", "public", JOINT)
 MAX_ORDER = 6
 MAX_STATISTICS = 20_000
 
@@ -119,10 +122,11 @@ def release_statistics(
     ----------
     model : Model
         The question.
-    release_set : {"canonical", "anchored", "joint"}
+    release_set : {"canonical", "anchored", "public", "joint"}
         Name of the set.  ``anchored`` is the canonical one with what the cumulant
-        function does at the site's own penalised estimate; ``joint`` holds all
-        products of columns and response, and is asked of a
+        function does at the site's own penalised estimate, ``public`` with what it
+        does at the study's anchor; ``joint`` holds all products of columns and
+        response, and is asked of a
         :func:`~fedglmm_flower.study.joint.joint_model`.
     order : int
         Highest order K of the moments, 1 to 6.
@@ -143,10 +147,10 @@ def release_statistics(
             f"release set: {release_set!r} is not known; one of {', '.join(SETS)} is "
             "required; change the study"
         )
-    if release_set == "anchored" and model.family == "gaussian":
+    if release_set in ("anchored", "public") and model.family == "gaussian":
         raise StudyError(
-            "release set: anchored with family gaussian; the canonical set is lossless "
-            "there and smaller; change the study"
+            f"release set: {release_set} with family gaussian; the canonical set is "
+            "lossless there and smaller; change the study"
         )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
@@ -163,6 +167,8 @@ def release_statistics(
     canonical = _canonical(_Key(model), effective_order(model, order))
     if release_set == "canonical":
         return canonical
+    if release_set == "public":
+        return canonical + _public(_Key(model))
     return canonical + _anchored(_Key(model))
 
 
@@ -243,6 +249,33 @@ def _anchored(key: _Key) -> tuple[Statistic, ...]:
         *(Statistic("anchor", measure, one, 1, k) for k in columns),
         *sorted(products, key=_canonical_order),
         *(Statistic("bend", measure, one, 1, k) for k in columns),
+    )
+
+
+@lru_cache(maxsize=64)
+def _public(key: _Key) -> tuple[Statistic, ...]:
+    """
+    Statistics at a public anchor.
+
+    The bend is that along the intercept, by which a site differs first of all: sums
+    of the third derivative times each column.
+    """
+    model = key.model
+    measure, one = measure_of(model), model.constant
+    columns = range(len(anchor_columns(model)))
+    level = any(
+        column.polynomial == {one: 1.0}
+        for effect in model.random
+        for column in effect.columns
+    )
+    products = [
+        Statistic("information", measure, m, 1) for m in moment_degrees(model, 2)
+    ]
+    return (
+        *(Statistic("score", measure, one, 1, k) for k in columns),
+        Statistic("value", measure, one, 1),
+        *sorted(products, key=_canonical_order),
+        *(Statistic("bend", measure, one, 1, k) for k in columns if level),
     )
 
 

@@ -21,6 +21,7 @@ from fedglmm_flower.study.offers import (
 )
 from fedglmm_flower.study.release import (
     Statistic,
+    anchor_columns,
     effective_order,
     release_statistics,
 )
@@ -60,6 +61,10 @@ class Study:
         its gate lets out.  Empty for the usual ones after ``release_set`` at
         ``order``; see :func:`~fedglmm_flower.study.offers.ladder`.
 
+    anchor : tuple of (name, coefficient)
+        Public anchor of the ``public`` set, sorted by name: a coefficient on the raw
+        scale for each fixed column, and for columns that only vary if it is not 0.
+
     Notes
     -----
     Leaves the coordinator in clear: a study holds no data.
@@ -80,6 +85,7 @@ class Study:
     weights: str | None = None
     scales: tuple[tuple[str, float, float], ...] = ()
     accept: tuple[Offer, ...] = ()
+    anchor: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -103,6 +109,13 @@ class Study:
                 "study: the joint set and others are acceptable; either joint sets "
                 "alone or none are required, for they describe other columns; leave "
                 "one kind out"
+            )
+        sets = {name for name, _ in self._asked}
+        if ("public" in sets) != bool(self.anchor) or sets >= {"public", "anchored"}:
+            raise StudyError(
+                "study: the public set goes with a public anchor, and the anchored set "
+                "with none; give the anchor in [release.anchor] with the public set, "
+                "or leave both out"
             )
         if not self.accept:
             return
@@ -162,6 +175,23 @@ class Study:
         return self.release_set == JOINT
 
     @cached_property
+    def anchor_values(self) -> tuple[float, ...] | None:
+        """The public anchor in the order of the anchor's columns."""
+        if not self.anchor:
+            return None
+        given = dict(self.anchor)
+        names = [column.name for column in anchor_columns(self.model)]
+        missing = [c.name for c in self.model.fixed if c.name not in given]
+        unknown = sorted(set(given) - set(names))
+        if missing or unknown:
+            what = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}"
+            raise StudyError(
+                f"study: the public anchor {what}; a coefficient for each of "
+                f"{', '.join(names)} is required and for nothing else; correct it"
+            )
+        return tuple(given.get(name, 0.0) for name in names)
+
+    @cached_property
     def offers(self) -> tuple[Offer, ...]:
         """Acceptable releases; a gaussian one is lossless and has no other."""
         if self.family == "gaussian" and not self.is_joint:
@@ -193,7 +223,10 @@ class Study:
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,
-            "release": {"accept": [write_offer(offer) for offer in self._asked]},
+            "release": {
+                "accept": [write_offer(offer) for offer in self._asked],
+                **({"anchor": dict(self.anchor)} if self.anchor else {}),
+            },
             "sites": list(self.sites),
             "columns": {column.name: _plain(column) for column in self.columns},
             "atoms": {

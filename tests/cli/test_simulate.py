@@ -24,8 +24,6 @@ LATER: list[tuple[str, ...]] = [
     ("--rounds", "iterative"),
     ("--epsilon", "1"),
     ("--delta", "1e-6"),
-    ("--anchor", "results.json"),
-    ("--anchor", "anchor.toml"),
     ("--release-set", "newest"),
 ]
 WRONG: list[tuple[str, ...]] = [
