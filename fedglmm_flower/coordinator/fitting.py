@@ -206,7 +206,7 @@ def _draw(
         ]
         if order == 1:
             return [first, *many], [first]
-        if wanted.anchored is not None and order == 2:
+        if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
             below = wanted.unbent()
         else:
             below = wanted.lower(degrees, order - 1)

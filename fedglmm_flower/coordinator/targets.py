@@ -31,6 +31,8 @@ class Anchored:
     information : array of shape (k,)
     bend : array of shape (p,) or None
         None leaves it open.
+    public : bool
+        Whether the anchor is the study's and not the site's own estimate.
     """
 
     expansion: Expansion
@@ -38,6 +40,7 @@ class Anchored:
     score: FloatArray
     information: FloatArray
     bend: FloatArray | None
+    public: bool = False
 
     @property
     def means(self) -> FloatArray:
@@ -207,6 +210,7 @@ def _anchored(
             score=score / total,
             information=information / total,
             bend=bend / total if bent else None,
+            public=True,
         )
     return Anchored(
         expansion=Expansion(frame, anchor, spread),

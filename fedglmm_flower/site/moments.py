@@ -136,10 +136,7 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         n_rows += n
         if at_public:
             at_public.add(rows)
-        if kept_rows is not None:
-            kept_rows.append(rows)
-            if n_rows * (len(model.atoms) + 4) > _KEPT_CELLS:
-                kept_rows = None
+        kept_rows = _keep(kept_rows, rows, n_rows * (len(model.atoms) + 4))
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             values += sums(model, statistics, rows)
         facts.add(model, table, rows)
@@ -181,6 +178,13 @@ def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
         at_anchor=at_anchor,
         effective={} if at_public is None else at_public.effective,
     )
+
+
+def _keep(
+    kept: list[AtomRows] | None, rows: AtomRows, cells: int
+) -> list[AtomRows] | None:
+    """Rows for further passes, while there is room for all of them."""
+    return None if kept is None or cells > _KEPT_CELLS else [*kept, rows]
 
 
 def _batches(
