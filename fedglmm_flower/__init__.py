@@ -7,17 +7,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from fedglmm_flower import glmm
     from fedglmm_flower.coordinator import Result
+    from fedglmm_flower.flower.refit import refit
     from fedglmm_flower.flower.simulate import simulate
 
-__all__ = ["Result", "__version__", "glmm", "simulate"]
+__all__ = ["Result", "__version__", "glmm", "refit", "simulate"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that importing stays cheap."""
     from importlib import import_module  # noqa: PLC0415 - see above
 
-    if name == "simulate":
-        return import_module("fedglmm_flower.flower.simulate").simulate
+    if name in ("refit", "simulate"):
+        return getattr(import_module(f"fedglmm_flower.flower.{name}"), name)
     if name == "Result":
         return import_module("fedglmm_flower.coordinator").Result
     if name == "glmm":

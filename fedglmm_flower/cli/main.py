@@ -9,7 +9,7 @@ import click
 import typer
 
 from fedglmm_flower import __version__
-from fedglmm_flower.cli import keys, site, study
+from fedglmm_flower.cli import coordinator, keys, site, study
 from fedglmm_flower.cli.simulate import simulate
 from fedglmm_flower.errors import FedglmmError
 
@@ -25,6 +25,7 @@ app.command("simulate")(simulate)
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.add_typer(site.app, name="site")
+app.add_typer(coordinator.app, name="coordinator")
 
 
 def _show_version(asked: bool) -> None:

@@ -89,7 +89,7 @@ def preview_of(
     clear : callable
         The gate.
     """
-    model = study.model
+    model = study.moment_model
     refused: DisclosureError | None = None
     small: dict[str, Any] | None = None
     offer = study.offers[-1]

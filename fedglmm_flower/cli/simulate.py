@@ -17,7 +17,7 @@ NOT_CONVERGED = 4
 
 
 def simulate(
-    data: Annotated[Path, typer.Argument(help="CSV file with a column of sites.")],
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet, with sites.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     formula: Annotated[
         str | None, typer.Option(help="lme4 syntax: 'y ~ x + (1 | hospital)'.")
@@ -51,12 +51,15 @@ def simulate(
     ] = None,
     release_set: Annotated[
         str | None,
-        typer.Option(help="anchored or canonical; the better by default."),
+        typer.Option(help="anchored, canonical, public, joint; the best by default."),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
     ] = None,
-    anchor: Annotated[str | None, typer.Option(hidden=True)] = None,
+    anchor: Annotated[
+        str | None,
+        typer.Option(help="local, or a file of coefficients such as a result.json."),
+    ] = None,
     rounds: Annotated[str, typer.Option(help="1.")] = "1",
     policy: Annotated[
         Path | None, typer.Option(help="site.toml whose [disclosure] all sites apply.")
@@ -79,8 +82,8 @@ def simulate(
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
 ) -> int:
-    """Divide a CSV file by site and run the whole federation on this machine."""
-    _only_what_there_is(release_set, anchor, rounds, epsilon, delta)
+    """Divide a table by site and run the whole federation on this machine."""
+    _only_what_there_is(release_set, rounds, epsilon, delta)
     with shown_progress() as tell:
         result = run_simulation(
             data,
@@ -95,6 +98,7 @@ def simulate(
             study=study,
             order=order,
             release_set=release_set,
+            anchor=anchor,
             method=method,
             policy=None if policy is None else read_policy(policy),
             disclosure=not no_disclosure,
@@ -120,7 +124,6 @@ def simulate(
 
 def _only_what_there_is(
     release_set: str | None,
-    anchor: str | None,
     rounds: str,
     epsilon: str | None,
     delta: str | None,
@@ -131,10 +134,9 @@ def _only_what_there_is(
         (
             "--release-set",
             release_set,
-            "the sets canonical and anchored",
+            f"the sets {', '.join(SETS)}",
             release_set in (None, *SETS),
         ),
-        ("--anchor", anchor, "local anchors", anchor in (None, "local")),
         ("--epsilon", epsilon, "no noise", epsilon is None),
         ("--delta", delta, "no noise", delta is None),
     ]

@@ -19,7 +19,7 @@ app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
 
 @app.command("init")
 def init(
-    data: Annotated[Path, typer.Argument(help="A CSV file that may be seen.")],
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet that may be seen.")],
     formula: Annotated[str, typer.Option(help="lme4 syntax.")],
     family: Annotated[str, typer.Option(help="gaussian, binomial or poisson.")],
     out: Annotated[Path, typer.Option(help="Where to write study.toml.")] = Path(

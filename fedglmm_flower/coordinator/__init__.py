@@ -2,6 +2,16 @@
 
 from fedglmm_flower.coordinator.combine import Options, combine
 from fedglmm_flower.coordinator.opening import Refusal
+from fedglmm_flower.coordinator.refit import refit
 from fedglmm_flower.coordinator.result import Result
+from fedglmm_flower.coordinator.submodel import Submodel, submodel
 
-__all__ = ["Options", "Refusal", "Result", "combine"]
+__all__ = [
+    "Options",
+    "Refusal",
+    "Result",
+    "Submodel",
+    "combine",
+    "refit",
+    "submodel",
+]

@@ -14,6 +14,7 @@ from fedglmm_flower.coordinator.opening import (
     require_quorum,
 )
 from fedglmm_flower.coordinator.result import Result
+from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
 from fedglmm_flower.study.families import resolve_method
 from fedglmm_flower.study.study import Study
@@ -94,15 +95,18 @@ def combine(
             why[site] = Refusal("site-missing", "the site did not answer")
     require_quorum(study, opened, why, options.quorum)
     chosen = resolve_method(study.family, options.method or study.method)
-    seed = _seed(study, options.seed)
+    seed = seed_of(study, options.seed)
     # One thread for each product: many small ones, which more threads only slow down.
     with threadpool_limits(1):
-        fitted = fit_releases(study, opened, chosen, seed, options.tick)
+        # A joint release answers its own question as it does any other.
+        part = Submodel(study, study) if study.is_joint else None
+        fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
     pooled = options.pooled(tuple(opened)) if options.pooled else None
     return Result(
         result_values(study, opened, why, fitted, run_id, summarise_s, pooled, seed)
     )
 
 
-def _seed(study: Study, seed: int | None) -> int:
+def seed_of(study: Study, seed: int | None) -> int:
+    """Seed of the pseudo-data: the one given, or one that follows from the study."""
     return int(study.digest[:12], 16) if seed is None else seed

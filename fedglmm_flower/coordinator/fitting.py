@@ -27,6 +27,7 @@ from fedglmm_flower.coordinator.pooling import (
 )
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
+from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
@@ -64,19 +65,49 @@ class Fitted:
 
 
 def fit_releases(
-    study: Study, opened: Mapping[str, Opened], method: str, seed: int, tick: Tick
+    study: Study,
+    opened: Mapping[str, Opened],
+    method: str,
+    seed: int,
+    tick: Tick,
+    *,
+    part: Submodel | None = None,
 ) -> Fitted:
-    """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
+    """
+    Fit accepted releases: from sums where that is lossless, else pseudo-data.
+
+    Parameters
+    ----------
+    study : Study
+        What was released.
+    opened : mapping
+        Accepted releases.
+    method : str
+        Estimator.
+    seed : int
+        Seed of the pseudo-data.
+    tick : callable
+        Called with stage, done and total.
+    part : Submodel or None
+        What is fitted instead of the released model.
+    """
     targets = blocks_of(opened)
     require_clusters(study, targets)
-    groups, labels = columns_of(study), labels_of(study, targets)
-    if study.family == "gaussian":
+    selected, asked = targets, study
+    if part is not None:
+        selected = part.blocks(opened)
+        asked = part.study
+    if asked.family == "gaussian":
         started = time.perf_counter()
         tick("fit", 0, 1)
-        model = fit_sums(study.model, targets, method, groups, labels)
+        groups, labels = columns_of(asked), labels_of(asked, selected)
+        model = fit_sums(asked.model, selected, method, groups, labels)
         tick("fit", 1, 1)
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
-    return _fit_approximate(study, opened, targets, method, seed, tick)
+    if part is not None and (study.is_joint or all(asked.model.factors)):
+        # Without a continuous column its own moments may be a whole table.
+        return _fit_approximate(asked, opened, selected, method, seed, tick, None)
+    return _fit_approximate(study, opened, targets, method, seed, tick, part)
 
 
 def _fit_approximate(
@@ -86,12 +117,20 @@ def _fit_approximate(
     method: str,
     seed: int,
     tick: Tick,
+    part: Submodel | None,
 ) -> Fitted:
     started = time.perf_counter()
     model = study.model
     groups = (columns_of(study), labels_of(study, targets))
-    require_determined(model, targets)
+    if part is None:
+        require_determined(model, targets)
     draws, lower = _draw(study, opened, targets, seed, tick)
+    if part is not None:
+        # What was drawn for all released columns holds those of any model of them.
+        model, targets = part.model, part.blocks(opened)
+        draws, lower = part.draws(draws), part.draws(lower)
+        groups = (columns_of(part.study), labels_of(part.study, targets))
+        require_determined(model, targets)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
     fits = 1 if exact else 4
@@ -179,7 +218,7 @@ def _draw(
         many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
         if order == 1:
             return [first, *many], [first]
-        if wanted.anchored is not None and order == 2:
+        if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
             below = wanted.unbent()
         else:
             below = wanted.lower(degrees, order - 1)

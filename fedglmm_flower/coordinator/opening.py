@@ -171,7 +171,9 @@ def _open(
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
     targets = tuple(
-        targets_of(study.model, statistics, cluster, site)
+        targets_of(
+            study.moment_model, statistics, cluster, site, public=study.anchor_values
+        )
         for cluster in released.clusters
     )
     return Opened(released, targets, len(sealed))

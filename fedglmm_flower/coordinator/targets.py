@@ -1,7 +1,7 @@
 """A cluster's released sums, sorted into what pseudo-data must reproduce."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ class Anchored:
     information : array of shape (k,)
     bend : array of shape (p,) or None
         None leaves it open.
+    public : bool
+        Whether the anchor is the study's and not the site's own estimate.
     """
 
     expansion: Expansion
@@ -38,6 +40,7 @@ class Anchored:
     score: FloatArray
     information: FloatArray
     bend: FloatArray | None
+    public: bool = False
 
     @property
     def means(self) -> FloatArray:
@@ -69,6 +72,8 @@ class Targets:
         Sum of prior weights; the number of rows where there are none.
     anchored : Anchored or None
         What the cumulant function does at the site's own estimate, where released.
+    factorials : mapping
+        Minus sum of log y! of atoms that may be counts, in a joint release.
     """
 
     n_rows: int
@@ -79,6 +84,7 @@ class Targets:
     constant: float
     weight_sum: float
     anchored: Anchored | None = None
+    factorials: Mapping[int, float] = field(default_factory=dict)
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
         """The same sums with moments up to a lower order."""
@@ -97,7 +103,12 @@ class Targets:
 
 
 def targets_of(
-    model: Model, statistics: tuple[Statistic, ...], cluster: ClusterRelease, site: str
+    model: Model,
+    statistics: tuple[Statistic, ...],
+    cluster: ClusterRelease,
+    site: str,
+    *,
+    public: tuple[float, ...] | None = None,
 ) -> Targets:
     """
     Sort a cluster's values.
@@ -123,12 +134,15 @@ def targets_of(
     at_anchor: dict[Statistic, float] = {}
     x: dict[tuple[Measure, Monomial], float] = {}
     responses: dict[Monomial, float] = {}
+    factorials: dict[int, float] = {}
     single = dict.fromkeys(("yy", "y_offset", "constant"), 0.0)
     for s, value in zip(statistics, cluster.values, strict=True):
         if s.role == "x":
             x[s.measure, s.monomial] = value
         elif s.role == "y":
             responses[s.monomial] = value
+        elif s.role == "log_factorial":
+            factorials[s.column] = value
         elif s.role in ANCHORED:
             at_anchor[s] = value
         else:
@@ -144,7 +158,7 @@ def targets_of(
     moments[one] = 1.0
     anchored = None
     if at_anchor:
-        anchored = _anchored(model, at_anchor, responses, total, site)
+        anchored = _anchored(model, at_anchor, responses, total, site, public)
     return Targets(
         n_rows=cluster.n_rows,
         total=total,
@@ -154,6 +168,7 @@ def targets_of(
         constant=single["constant"] + single["y_offset"],
         weight_sum=weight_sum,
         anchored=anchored,
+        factorials=factorials,
     )
 
 
@@ -163,15 +178,18 @@ def _anchored(
     responses: Mapping[Monomial, float],
     total: float,
     site: str,
+    public: tuple[float, ...] | None,
 ) -> Anchored:
     frame = AnchorFrame(model)
     p, at = len(frame.columns), {m: j for j, m in enumerate(frame.monomials)}
-    anchor, bend = np.zeros(p), np.zeros(p)
+    anchor, bend, score = np.zeros(p), np.zeros(p), np.zeros(p)
     information = np.zeros(len(at))
     value = 0.0
     for s, v in values.items():
         if s.role == "anchor":
             anchor[s.column] = v
+        elif s.role == "score":
+            score[s.column] = v
         elif s.role == "bend":
             bend[s.column] = v
         elif s.role == "value":
@@ -184,6 +202,16 @@ def _anchored(
         spread = frame.spread(information)
     except FitError as error:
         raise WireError(f"release of {site!r}: {error}") from None
+    if public is not None:
+        bent = any(s.role == "bend" for s in values)
+        return Anchored(
+            expansion=Expansion(frame, np.array(public), frame.intercept_spread),
+            value=value / total,
+            score=score / total,
+            information=information / total,
+            bend=bend / total if bent else None,
+            public=True,
+        )
     return Anchored(
         expansion=Expansion(frame, anchor, spread),
         value=value / total,

@@ -5,9 +5,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedglmm_flower.errors import DataError
 from fedglmm_flower.flower.exchange import Refused
 from fedglmm_flower.flower.files import file_name, write_whole
-from fedglmm_flower.study import Study, write_study
+from fedglmm_flower.study import Study, read_study, write_study
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """
+    A round that is over, as its folder tells it.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked.
+    run_id : str
+        Name of the run, to which the releases are bound.
+    sealed : mapping
+        Sealed release of each site that answered.
+    refusals : mapping
+        Why others did not.
+    """
+
+    study: Study
+    run_id: str
+    sealed: Mapping[str, bytes]
+    refusals: Mapping[str, Refused]
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,53 @@ class RunFolder:
     ) -> None:
         """Write who refused or stayed away, and why."""
         self._note(study, run_id, refusals)
+
+    def read(self) -> SavedRun:
+        """
+        What is needed to fit again.
+
+        Raises
+        ------
+        DataError
+            If the folder is not that of a run, or a file of it does not belong there.
+        StudyError
+            If its study cannot be read.
+        """
+        path = self.path / "run.json"
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be read ({error.strerror}); the folder of a run is "
+                "required, with its sealed releases; check the path"
+            ) from None
+        except ValueError:
+            note = None
+        try:
+            if note["format"] != 1:
+                raise ValueError  # noqa: TRY301 - one sentence for all faults
+            run_id, digest = str(note["run_id"]), str(note["study_digest"])
+            refusals = {
+                str(site): Refused(str(site), str(why["code"]), str(why["public"]))
+                for site, why in note["refusals"].items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DataError(
+                f"{path}: is no note of a run of format 1; the run.json that the run "
+                "has written is required; restore it"
+            ) from None
+        study = read_study(self.path / "study.toml")
+        if study.digest != digest:
+            raise DataError(
+                f"{self.path / 'study.toml'}: is not the study of the run; the file "
+                "that the run has written is required; restore it"
+            )
+        sealed = {}
+        for site in study.sites:
+            kept = self.path / "sealed" / f"{file_name(site)}.sealed"
+            if kept.exists():
+                sealed[site] = kept.read_bytes()
+        return SavedRun(study, run_id, sealed, refusals)
 
     def _note(self, study: Study, run_id: str, refusals: Mapping[str, Refused]) -> None:
         note = {

@@ -34,6 +34,7 @@ from fedglmm_flower.site.whole_table import (
     read_table,
     study_of_table,
 )
+from fedglmm_flower.study.anchor_file import read_anchor
 
 
 def simulate(
@@ -50,6 +51,7 @@ def simulate(
     study: Path | str | None = None,
     order: int | None = None,
     release_set: str | None = None,
+    anchor: Mapping[str, float] | Path | str | None = None,
     method: str | None = None,
     policy: Policy | None = None,
     disclosure: bool = True,
@@ -67,7 +69,7 @@ def simulate(
 
     Parameters
     ----------
-    data : DataFrame or path of a CSV file
+    data : DataFrame or path of a CSV or Parquet file
         All rows, with a column that names the site of each.
     formula : str
         lme4 syntax; left out when a study is given.
@@ -84,8 +86,11 @@ def simulate(
         A ``study.toml`` to use instead of proposing one from the table.
     order : int, optional
         Highest order K of the moments, 4 unless said otherwise.
-    release_set : {"canonical"}, optional
+    release_set : {"anchored", "canonical", "joint", "public"}, optional
         Set of statistics.
+    anchor : mapping or path, optional
+        Public anchor: coefficients by column, or a file of them such as the
+        ``result.json`` of another run; ``"local"`` for each site's own.
     method : str, optional
         ``reml``, ``ml``, ``laplace`` or ``aghq:K``.
     policy : Policy, optional
@@ -133,6 +138,7 @@ def simulate(
         order=order,
         release_set=release_set,
         method=method,
+        anchor=_coefficients(anchor),
     )
     chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
     options = Options(
@@ -149,6 +155,14 @@ def simulate(
         if target is not None:
             publish(Path(scratch), target)
     return result
+
+
+def _coefficients(
+    anchor: Mapping[str, float] | Path | str | None,
+) -> Mapping[str, float] | None:
+    if anchor is None or anchor == "local":
+        return None
+    return anchor if isinstance(anchor, Mapping) else read_anchor(anchor)
 
 
 def _round(

@@ -98,6 +98,14 @@ class AnchorFrame:
         constant = (self.columns[:, 1:] == 0).all(axis=1) & (self.columns[:, 0] != 0)
         return int(np.flatnonzero(constant)[0]) if constant.any() else None
 
+    @property
+    def intercept_spread(self) -> FloatArray:
+        """The error of an anchor that is public: a site's own level, shape (p, p)."""
+        out = np.zeros((len(self.columns), len(self.columns)))
+        if self.intercept is not None:
+            out[self.intercept, self.intercept] = 1.0
+        return out
+
     @cached_property
     def transform(self) -> FloatArray:
         """``z = T x``, shape (p, p)."""

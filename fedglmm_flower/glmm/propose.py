@@ -19,6 +19,7 @@ from fedglmm_flower.glmm.table import (
     level_codes,
     missing_text,
     parse_numbers,
+    refuse_dates,
     require_columns,
 )
 from fedglmm_flower.study.columns import Column
@@ -103,6 +104,7 @@ def propose_columns(
     for name in names:
         at = f"{where}: column {name!r}"
         series = frame[name]
+        refuse_dates(series, at)
         if name in question.levels:
             declared = Column(name, "categorical", tuple(question.levels[name]))
             level_codes(series, declared.levels, at)

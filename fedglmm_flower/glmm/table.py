@@ -65,6 +65,7 @@ def typed_table(
     for column in columns:
         at = f"{where}: column {column.name!r}"
         series = frame[column.name]
+        refuse_dates(series, at)
         if column.kind == "categorical":
             values[column.name] = level_codes(series, column.levels, at, first_row)
         else:
@@ -97,6 +98,27 @@ def require_columns(found: Iterable[object], needed: Sequence[str], where: str) 
                 f"{where}: column {name!r} stands {names.count(name)} times; every "
                 "column may stand once; rename or remove one"
             )
+
+
+def refuse_dates(series: pd.Series, at: str) -> None:
+    """
+    Refuse a column of native dates, times or durations.
+
+    Raises
+    ------
+    DataError
+        If it is one: a date is neither a number nor a level.
+    """
+    kind = series.dtype.kind if isinstance(series.dtype, np.dtype) else ""
+    zoned = isinstance(series.dtype, pd.DatetimeTZDtype | pd.PeriodDtype)
+    if kind == "O":
+        kinds = ("date", "datetime", "time", "timedelta", "period")
+        zoned = pd.api.types.infer_dtype(series, skipna=True) in kinds
+    if kind in ("M", "m") or zoned:
+        raise DataError(
+            f"{at}: holds dates or times; numbers or levels are required; write a date "
+            "as a number, such as days since the first"
+        )
 
 
 def parse_numbers(series: pd.Series) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -173,6 +195,16 @@ def level_codes(
     DataError
         If a cell holds an undeclared level.
     """
+    positions = None
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        positions, series = (
+            series.cat.codes.to_numpy(),
+            pd.Series(series.cat.categories),
+        )
+    elif _equal_as_text(series):
+        # Levels repeat: each is looked up once, not once a row.
+        positions, values = pd.factorize(series)
+        series = pd.Series(values)
     text = as_text(series)
     codes = pd.Index(list(levels)).get_indexer(pd.Index(text.fillna("").astype(object)))
     out = codes.astype(np.float64)
@@ -180,6 +212,10 @@ def level_codes(
     # A declared level is text and never missing, even one spelled "" or "NaN".
     unknown = (codes < 0) & ~missing_text(text).to_numpy(dtype=bool)
     out[text.isna().to_numpy(dtype=bool)] = np.nan
+    if positions is not None:
+        # The position of a missing cell is -1: the last of what is appended.
+        out = np.append(out, np.nan)[positions]
+        unknown = np.append(unknown, False)[positions]
     if unknown.any():
         raise DataError(
             f"{at}: {_rows(unknown, first_row)} no declared level; declared are "

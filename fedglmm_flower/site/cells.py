@@ -1,5 +1,6 @@
 """Counts of observed factor cells: facts for the gate, which never leave a site."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+_DENSE = 65_536
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,33 @@ def count_cells(
     >>> c.codes.ravel().tolist(), c.rows.tolist()
     ([0, 1], [2.0, 1.0])
     """
-    if codes.shape[1] == 0:
-        unique = np.zeros((1, 0), dtype=np.int64)
-        inverse = np.zeros(len(codes), dtype=np.int64)
-    else:
-        unique, inverse = np.unique(codes, axis=0, return_inverse=True)
+    unique, index = _distinct(codes)
     size = len(unique)
-    index = inverse.ravel()
 
     def total(values: FloatArray | None) -> FloatArray | None:
         return None if values is None else _add_up(index, values, size)
 
     counted = _add_up(index, rows, size)
     return CellCounts(unique, counted, *map(total, responses))
+
+
+def _distinct(codes: IntArray) -> tuple[IntArray, IntArray]:
+    """Distinct rows in their order, and which of them each row is."""
+    n, factors = codes.shape
+    if factors == 0:
+        return np.zeros((1, 0), dtype=np.int64), np.zeros(n, dtype=np.int64)
+    radix = [int(m) + 1 for m in codes.max(axis=0, initial=0)]
+    if math.prod(radix) > max(n, _DENSE):
+        unique, inverse = np.unique(codes, axis=0, return_inverse=True)
+        return unique, inverse.ravel()
+    # One number for each combination: counting is quicker than sorting.
+    key = codes[:, 0].copy()
+    for j in range(1, factors):
+        key *= radix[j]
+        key += codes[:, j]
+    seen = np.bincount(key, minlength=1) > 0
+    unique = np.stack(np.unravel_index(np.flatnonzero(seen), radix), axis=1)
+    return unique.astype(np.int64), (np.cumsum(seen) - 1)[key]
 
 
 def _add_up(index: IntArray, values: FloatArray, size: int) -> FloatArray:

@@ -75,7 +75,7 @@ def clear_site(
     """
     if not study.clusters:
         ((path, moments),) = found.clusters.items()
-        cleared = clear(study.model, moments, policy, study.offers)
+        cleared = clear(study.moment_model, moments, policy, study.offers)
         return ClearedSite({path: cleared}, found.n_missing)
     pools: dict[frozenset[Path], Moments] = {}
 
@@ -127,7 +127,7 @@ def _clear(
     study: Study, moments: Moments, policy: Policy, offer: Offer
 ) -> Cleared | None:
     try:
-        return clear(study.model, moments, policy, (offer,))
+        return clear(study.moment_model, moments, policy, (offer,))
     except DisclosureError:
         return None
 

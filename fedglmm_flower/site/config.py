@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
-from fedglmm_flower.site.source import CsvSource, TableSource
+from fedglmm_flower.site.source import TableSource, file_source
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
@@ -23,7 +23,8 @@ class _Strict(BaseModel):
 class DataTable(_Strict):
     """``[data]``."""
 
-    kind: Literal["csv"] = "csv"
+    # By the name of the file, unless it says.
+    kind: Literal["csv", "parquet"] | None = None
     path: str
 
 
@@ -114,7 +115,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
     base = where.resolve().parent
     return SiteConfig(
         site=file.site,
-        source=CsvSource(base / file.data.path),
+        source=file_source(base / file.data.path, file.data.kind),
         policy=_policy(file.disclosure),
         identity_path=base / file.keys.identity,
         coordinator_path=base / file.keys.coordinator,

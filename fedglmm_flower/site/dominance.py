@@ -94,7 +94,12 @@ def update_dominance(
     pairs = columns.items() if isinstance(columns, Mapping) else columns
     for name, column in pairs:
         size = np.abs(column)
-        top = np.sort(np.partition(size, -2)[-2:]) if len(size) > 1 else size
+        total = float(size.sum())
         old = known.get(name, Dominance(0.0, 0.0, 0.0))
-        both = sorted([old.largest, old.second, *top.tolist()])[-2:]
-        known[name] = Dominance(old.total + float(size.sum()), both[1], both[0])
+        both = [old.largest, old.second]
+        for _ in range(min(2, len(size))):
+            at = int(size.argmax())
+            both.append(float(size[at]))
+            size[at] = -1.0
+        both = sorted(both)[-2:]
+        known[name] = Dominance(old.total + total, both[1], both[0])

@@ -13,6 +13,7 @@ from fedglmm_flower.site.expressions import free_expressions
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.public_anchor import is_public
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.offers import Offer
 from fedglmm_flower.study.release import ANCHORED, Statistic, release_statistics
@@ -110,7 +111,21 @@ def inspect(
     if any(s.role in ANCHORED for s in statistics):
         shares = {f"the {k} at the anchor": d for k, d in moments.at_anchor.items()}
         findings.extend(_dominance(shares, policy))
+    if is_public(statistics):
+        findings.extend(_effective_rows(moments, policy))
     return tuple(findings)
+
+
+def _effective_rows(moments: Moments, policy: Policy) -> Iterator[Finding]:
+    """A steep public anchor makes its functions windows on single patients."""
+    for name, seen in moments.effective.items():
+        yield Finding(
+            "effective-rows",
+            seen.rows >= policy.min_rows,
+            f"effective rows: the {name} at the public anchor is spread over "
+            f"{seen.rows:.1f} rows, at least {policy.min_rows} required (use a flatter "
+            "anchor)",
+        )
 
 
 def _expressions(model: Model, policy: Policy) -> Iterator[Finding]:

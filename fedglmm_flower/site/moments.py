@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
-from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
+from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.labels import Path
+from fedglmm_flower.site.public_anchor import Effective
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
@@ -49,6 +49,8 @@ class Moments:
         events.
     at_anchor : mapping
         Dominance of single records in what an anchored release sums.
+    effective : mapping
+        Over how many rows the functions at a public anchor are spread.
     """
 
     study_digest: str
@@ -62,6 +64,7 @@ class Moments:
     dominance: Mapping[str, Dominance]
     value_counts: Mapping[str, ValueCounts]
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
+    effective: Mapping[str, Effective] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,68 +84,6 @@ class SiteMoments:
 
     clusters: Mapping[Path, Moments]
     n_missing: int
-
-
-def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> FloatArray:
-    """
-    Values of statistics on rows.
-
-    Parameters
-    ----------
-    model : Model
-        The question.
-    statistics : tuple of Statistic
-        What to sum.
-    rows : AtomRows
-        Complete rows.
-
-    Returns
-    -------
-    array of shape (statistics,)
-        Sums are taken of ``(y - offset - center) / scale`` where the response is
-        gaussian, and of ``y`` elsewhere.
-    """
-    w = rows.weights
-    y = _shifted_response(model, rows)
-    measures = {"rows": w, "trials": w * rows.trials}
-    measures["exposure"] = w * np.exp(rows.offset)
-    functions = list({s.monomial: None for s in statistics})
-    at = {monomial: i for i, monomial in enumerate(functions)}
-    matrix = evaluate_monomials(rows.values, functions, model.factors)
-    needed = {s.measure for s in statistics if s.role == "x"}
-    by_measure = {name: matrix @ measures[name] for name in needed}
-    by_response = matrix @ (w * y)
-    constant = float(np.sum(w * _constant(model, rows)))
-    out = np.empty(len(statistics))
-    for i, s in enumerate(statistics):
-        if s.role == "x":
-            out[i] = by_measure[s.measure][at[s.monomial]]
-        elif s.role == "y":
-            out[i] = by_response[at[s.monomial]]
-        elif s.role == "yy":
-            out[i] = float(np.sum(w * y * y))
-        elif s.role == "y_offset":
-            out[i] = float(np.sum(w * y * rows.offset))
-        else:
-            out[i] = constant
-    return out
-
-
-def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:
-    if model.family != "gaussian":
-        return rows.response
-    response = model.response
-    return (rows.response - rows.offset - response.center) / response.scale
-
-
-def _constant(model: Model, rows: AtomRows) -> FloatArray:
-    """Part of each row's log-likelihood that holds the response alone."""
-    y, m = rows.response, rows.trials
-    if model.family == "poisson":
-        return -gammaln(y + 1)
-    if model.family == "binomial":
-        return gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
-    return np.zeros_like(y)
 
 
 def row_cells(model: Model, rows: AtomRows) -> CellCounts:

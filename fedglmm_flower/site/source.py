@@ -11,6 +11,7 @@ import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import require_columns
+from fedglmm_flower.site.parquet import SUFFIXES, ParquetSource
 
 ENCODING = "utf-8-sig"
 
@@ -128,6 +129,22 @@ class FrameSource:
         require_columns(self.frame.columns, columns, self.name)
         for start in range(0, len(self.frame), rows):
             yield self.frame.iloc[start : start + rows][list(columns)]
+
+
+def file_source(path: Path, kind: str | None = None) -> CsvSource | ParquetSource:
+    """
+    The source that reads a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist yet.
+    kind : {"csv", "parquet"} or None
+        None tells by the name: ``.parquet`` and ``.pq``, else CSV.
+    """
+    if kind is None:
+        kind = "parquet" if path.suffix.lower() in SUFFIXES else "csv"
+    return ParquetSource(path) if kind == "parquet" else CsvSource(path)
 
 
 class _reading:  # noqa: N801 - a context manager, used as a verb

@@ -21,9 +21,12 @@ from fedglmm_flower.site.dominance import (
     watched_measures,
 )
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
-from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells, sums
+from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
+from fedglmm_flower.site.public_anchor import PublicSums
 from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.values import ValueCounts, count_values
+from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import (
     Statistic,
@@ -85,9 +88,10 @@ def summarise_clusters(
     DataError
         If the table does not agree with the study.
     """
-    model = study.model
+    model = study.moment_model
     order = max(k for _, k in study.offers)
-    statistics = release_statistics(model, "canonical", order)
+    basis = JOINT if study.is_joint else "canonical"
+    statistics = release_statistics(model, basis, order)
     anchored = any(offered == "anchored" for offered, _ in study.offers)
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
     reader = _Reader(study, source, name, size)
@@ -98,7 +102,9 @@ def summarise_clusters(
     for missing, parts in reader.read():
         n_missing += missing
         for path, columns, rows in parts:
-            tally = tallies.setdefault(path, _Tally(np.zeros(len(statistics))))
+            if path not in tallies:
+                tallies[path] = _Tally(np.zeros(len(statistics)), PublicSums.of(study))
+            tally = tallies[path]
             tally.add(model, statistics, columns, rows)
             n_rows += len(rows.response)
             if kept is not None:
@@ -145,12 +151,12 @@ class _Reader:
     def columns(self) -> list[str]:
         """What is read: the model's columns, and those that name clusters."""
         return list(
-            dict.fromkeys([*self.study.model.used_columns, *self.study.clusters])
+            dict.fromkeys([*self.study.moment_model.used_columns, *self.study.clusters])
         )
 
     def read(self) -> Iterator[tuple[int, list[_Rows]]]:
         """Missing rows, and complete rows of each cluster, batch by batch."""
-        model, where = self.study.model, self.source.name
+        model, where = self.study.moment_model, self.source.name
         used = [model.columns[name] for name in model.used_columns]
         first = 0
         for frame in self.source.batches(self.columns, self.size):
@@ -204,8 +210,9 @@ def _rows_again(
 class _Tally:
     """Sums of a cluster in the making."""
 
-    def __init__(self, values: FloatArray) -> None:
+    def __init__(self, values: FloatArray, at_public: PublicSums | None) -> None:
         self.values = values
+        self.at_public = at_public
         self.n_rows = 0
         self.cells: CellCounts | None = None
         self.dominance: dict[str, Dominance] = {}
@@ -222,6 +229,8 @@ class _Tally:
         self.n_rows += len(rows.response)
         with np.errstate(over="ignore", invalid="ignore"):  # refused later
             self.values += sums(model, statistics, rows)
+        if self.at_public is not None:
+            self.at_public.add(rows)
         each = row_cells(model, rows)
         counted = count_cells(each.codes, each.rows, *each.responses)
         self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
@@ -242,17 +251,23 @@ class _Tally:
     ) -> Moments:
         """The sums when all rows are in."""
         assert self.cells is not None  # noqa: S101 - a tally has rows
+        public, effective = self.at_public, {}
+        more: dict[Statistic, float] = {}
+        if public is not None:
+            more = public.values(release_statistics(study.model, "public", 1))
+            effective = public.effective
         return Moments(
             study_digest=study.digest,
             site=site,
             order=order,
-            statistics=statistics,
-            values=self.values,
+            statistics=(*statistics, *more),
+            values=np.append(self.values, list(more.values())),
             n_rows=self.n_rows,
             n_missing=n_missing,
             cells=self.cells,
             dominance=self.dominance,
             value_counts=self.values_at,
+            effective=effective,
         )
 
 

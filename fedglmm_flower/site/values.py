@@ -43,6 +43,13 @@ def count_values(
     if known is not None:
         if known.values is None or known.counts is None:
             return known
+        at = np.searchsorted(known.values, column)
+        at = np.minimum(at, len(known.values) - 1)
+        if (known.values[at] == column).all():
+            codes = np.append(np.arange(len(known.values)), at).reshape(-1, 1)
+            both = known.counts.joined(counts)
+            merged = count_cells(codes, both.rows, *both.responses)
+            return ValueCounts(known.values, merged)
         values = np.concatenate([known.values, column])
         counts = known.counts.joined(counts)
     # Both zeros are one value.

@@ -22,7 +22,8 @@ from fedglmm_flower.glmm.table import (
     require_columns,
     typed_table,
 )
-from fedglmm_flower.site.source import CsvSource, FrameSource
+from fedglmm_flower.site.parquet import ParquetSource
+from fedglmm_flower.site.source import FrameSource, file_source
 from fedglmm_flower.study.expression import column_or_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
@@ -94,7 +95,7 @@ class TableStudy:
 
 def read_table(data: TableLike) -> Table:
     """
-    Read a CSV file as text, or take a table as it is.
+    Read a CSV file as text or a Parquet file, or take a table as it is.
 
     Raises
     ------
@@ -104,9 +105,12 @@ def read_table(data: TableLike) -> Table:
     if isinstance(data, pd.DataFrame):
         table = Table(data, "table")
     else:
-        source = CsvSource(Path(data))
-        batches = list(source.batches(source.header(), 100_000))
-        frame = pd.concat(batches, ignore_index=True) if batches else pd.DataFrame()
+        source = file_source(Path(data))
+        if isinstance(source, ParquetSource):
+            frame = source.whole()
+        else:
+            batches = list(source.batches(source.header(), 100_000))
+            frame = pd.concat(batches, ignore_index=True) if batches else pd.DataFrame()
         table = Table(frame, source.name)
     if len(table.frame) == 0:
         raise DataError(
@@ -130,6 +134,7 @@ def study_of_table(
     order: int | None,
     release_set: str | None,
     method: str | None,
+    anchor: Mapping[str, float] | None = None,
 ) -> TableStudy:
     """
     The study of a table, with its rows checked against it.
@@ -146,7 +151,8 @@ def study_of_table(
         for text in (trials, offset, weights)
     )
     if study is not None:
-        given = [formula, family, link, trials, offset, weights, release_set, order]
+        given: list[object] = [formula, family, link, trials, offset, weights]
+        given += [release_set, order, anchor]
         if any(value is not None for value in given) or levels:
             raise UsageError(
                 "simulate: a study and parts of a question were given; the study holds "
@@ -177,6 +183,7 @@ def study_of_table(
             order=order,
             release_set=release_set,
             method=method,
+            anchor=anchor,
         )
         labels = _labels(table, column)
     named = ~missing_text(labels)
@@ -213,6 +220,7 @@ def _propose(
     order: int | None,
     release_set: str | None,
     method: str | None,
+    anchor: Mapping[str, float] | None,
 ) -> tuple[str, Study]:
     chosen = resolve_link(family, link)
     resolved = resolve_method(family, method)
@@ -245,8 +253,17 @@ def _propose(
         weights=weights,
         scales=scales,
     )
+    if anchor is not None:
+        if release_set not in (None, "anchored", "public"):
+            raise UsageError(
+                f"simulate: a public anchor and the {release_set} set; the public set "
+                "is required with an anchor; leave one of the two out"
+            )
+        release_set = "public"
     name, k = _first(study.model, order, release_set)
-    study = replace(study, release_set=name, order=k)
+    given = tuple(sorted((anchor or {}).items()))
+    study = replace(study, release_set=name, order=k, anchor=given)
+    study.anchor_values  # noqa: B018 - checks its names
     for name, k in study.offers:
         study.statistics(k, name)
     return column, study
@@ -256,7 +273,8 @@ def _first(model: Model, order: int | None, release_set: str | None) -> Offer:
     """The set that is asked first: the best one, or what the user says."""
     best, usual = best_offer(model)
     name = release_set or best
-    default = usual if name == best else DEFAULT_ORDER
+    alike = name == best or (name == "public" and best == "anchored")
+    default = usual if alike else DEFAULT_ORDER
     return parse_offer(f"{name}:{default if order is None else order}")
 
 

@@ -29,12 +29,15 @@ def describe(model: Model, statistic: Statistic) -> str:
     function = _function(model, statistic.monomial)
     if statistic.role in ANCHORED:
         return _at_anchor(model, statistic, function) + weighted
-    if statistic.role == "constant":
-        return f"sum of the response-only part of the log-likelihood{weighted}"
-    if statistic.role == "yy":
-        return f"sum of {response}^2{weighted}"
-    if statistic.role == "y_offset":
-        return f"sum of {response} * offset{weighted}"
+    atom = model.atoms[statistic.column].name if model.atoms else ""
+    single = {
+        "constant": "sum of the response-only part of the log-likelihood",
+        "log_factorial": f"minus sum of log({atom}!)",
+        "yy": f"sum of {response}^2",
+        "y_offset": f"sum of {response} * offset",
+    }
+    if statistic.role in single:
+        return single[statistic.role] + weighted
     if statistic.role == "y":
         product = response if function == "1" else f"{response} * {function}"
         return f"sum of {product}{weighted}"
@@ -49,6 +52,8 @@ def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
         return f"own penalised estimate of {column}; eta below is its prediction"
     if statistic.role == "value":
         return f"sum of {curve}{tail}"
+    if statistic.role == "score":
+        return f"sum of first derivative of {curve} * {column}{tail}"
     if statistic.role == "information":
         return f"sum of second derivative of {curve} * {function}{tail}"
     return f"sum of third derivative of {curve} * {column} * variance of eta{tail}"

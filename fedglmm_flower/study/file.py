@@ -46,8 +46,9 @@ class ReleaseTable(_Strict):
     """``[release]``."""
 
     accept: tuple[str, ...] = ()
-    set: Literal["canonical", "anchored"] | None = None
+    set: Literal["canonical", "anchored", "public", "joint"] | None = None
     order: Annotated[int, Field(ge=1, le=6, strict=True)] | None = None
+    anchor: dict[str, Number] = {}
 
 
 class StudyFile(_Strict):
@@ -148,7 +149,11 @@ def study_toml(study: Study) -> str:
     release = plain.pop("release")
     lines = ["# What is asked. All parties hold the same file; it contains no data."]
     lines += [_line(k, v) for k, v in plain.items() if v is not None]
-    lines += ["", "[release]", *(_line(k, v) for k, v in release.items())]
+    anchor = release.get("anchor", {})
+    lines += ["", "[release]", _line("accept", release["accept"])]
+    if anchor:
+        lines += ["", "[release.anchor]"]
+        lines += [f"{_toml(name)} = {_toml(value)}" for name, value in anchor.items()]
     for head, tables in (("columns", columns), ("atoms", atoms)):
         for name, table in tables.items():
             lines += ["", f"[{head}.{_toml(name)}]"]
@@ -212,6 +217,7 @@ def _study(plain: Any, where: str) -> Study:
         release_set=release_set,
         order=order,
         accept=accept,
+        anchor=tuple(sorted((k, float(v)) for k, v in file.release.anchor.items())),
         trials=file.trials,
         offset=file.offset,
         weights=file.weights,
@@ -222,7 +228,8 @@ def _study(plain: Any, where: str) -> Study:
             )
         ),
     )
-    study.model  # noqa: B018 - reading a study checks its formula
+    # Reading a study checks its formula and its anchor.
+    study.model, study.anchor_values  # noqa: B018
     return study
 
 

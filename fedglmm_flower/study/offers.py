@@ -7,6 +7,7 @@ beforehand all that may leave.
 from typing import Final
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
 
@@ -33,6 +34,8 @@ def ladder(release_set: str, order: int) -> tuple[Offer, ...]:
     """
     if release_set == "canonical":
         return tuple((release_set, k) for k in range(order, 0, -1))
+    if release_set == JOINT:
+        return tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
     anchored = tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
     return anchored + ladder("canonical", min(order + 1, MAX_ORDER))
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.joint import JOINT, count_atoms
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, products_by_degree
 
@@ -24,11 +25,15 @@ Role = Literal[
     "value",
     "information",
     "bend",
+    "log_factorial",
+    "score",
 ]
 Measure = Literal["rows", "trials", "exposure"]
-ANCHORED: tuple[Role, ...] = ("anchor", "value", "information", "bend")
+ANCHORED: tuple[Role, ...] = ("anchor", "value", "score", "information", "bend")
+# What a local anchor has no need to send tells a public one.
+PUBLIC: Role = "score"
 
-SETS = ("canonical", "anchored")
+SETS = ("canonical", "anchored", "public", JOINT)
 MAX_ORDER = 6
 MAX_STATISTICS = 20_000
 
@@ -46,13 +51,15 @@ class Statistic:
         response-only part of the log-likelihood.  ``anchor``: a coefficient of the
         site's own penalised estimate.  ``value``, ``information``, ``bend``: sums of
         the cumulant function and its second and third derivatives at the anchor; see
-        :mod:`fedglmm_flower.glmm.anchor`.
+        :mod:`fedglmm_flower.glmm.anchor`.  ``log_factorial``: minus log y! of an atom
+        that may be a count.
     measure : {"rows", "trials", "exposure"}
         What weighs each row besides its prior weight.
     monomial : tuple of int
         The moment function; the constant one where the role has none.
     column : int
-        Which model column an anchor or a bend belongs to; 0 elsewhere.
+        Which model column an anchor or a bend, and which atom a ``log_factorial``
+        belongs to; 0 elsewhere.
     degree : int
         Number of model columns in the product; a release of order K holds the
         statistics of degree at most K.
@@ -115,9 +122,12 @@ def release_statistics(
     ----------
     model : Model
         The question.
-    release_set : {"canonical", "anchored"}
+    release_set : {"canonical", "anchored", "public", "joint"}
         Name of the set.  ``anchored`` is the canonical one with what the cumulant
-        function does at the site's own penalised estimate.
+        function does at the site's own penalised estimate, ``public`` with what it
+        does at the study's anchor; ``joint`` holds all products of columns and
+        response, and is asked of a
+        :func:`~fedglmm_flower.study.joint.joint_model`.
     order : int
         Highest order K of the moments, 1 to 6.
 
@@ -137,19 +147,28 @@ def release_statistics(
             f"release set: {release_set!r} is not known; one of {', '.join(SETS)} is "
             "required; change the study"
         )
-    if release_set == "anchored" and model.family == "gaussian":
+    if release_set in ("anchored", "public") and model.family == "gaussian":
         raise StudyError(
-            "release set: anchored with family gaussian; the canonical set is lossless "
-            "there and smaller; change the study"
+            f"release set: {release_set} with family gaussian; the canonical set is "
+            "lossless there and smaller; change the study"
         )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
             f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
             "change the study"
         )
+    if release_set == JOINT:
+        if order == 1:
+            raise StudyError(
+                "release set: joint of order 1 has no product with a response; an "
+                f"order from 2 to {MAX_ORDER} is required; change the study"
+            )
+        return _joint(_Key(model), order)
     canonical = _canonical(_Key(model), effective_order(model, order))
     if release_set == "canonical":
         return canonical
+    if release_set == "public":
+        return canonical + _public(_Key(model))
     return canonical + _anchored(_Key(model))
 
 
@@ -195,6 +214,22 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
 
 
 @lru_cache(maxsize=64)
+def _joint(key: _Key, order: int) -> tuple[Statistic, ...]:
+    """All products of at most ``order`` columns and responses."""
+    model = key.model
+    found = [
+        Statistic("x", "rows", m, d)
+        for m, d in moment_degrees(model, order).items()
+        if any(m) or model.weights is not None
+    ]
+    found += [
+        Statistic("log_factorial", "rows", model.constant, 1, k)
+        for k in count_atoms(model)
+    ]
+    return tuple(sorted(found, key=_canonical_order))
+
+
+@lru_cache(maxsize=64)
 def _anchored(key: _Key) -> tuple[Statistic, ...]:
     """
     Statistics at the anchor.
@@ -217,8 +252,44 @@ def _anchored(key: _Key) -> tuple[Statistic, ...]:
     )
 
 
+@lru_cache(maxsize=64)
+def _public(key: _Key) -> tuple[Statistic, ...]:
+    """
+    Statistics at a public anchor.
+
+    The bend is that along the intercept, by which a site differs first of all: sums
+    of the third derivative times each column.
+    """
+    model = key.model
+    measure, one = measure_of(model), model.constant
+    columns = range(len(anchor_columns(model)))
+    level = any(
+        column.polynomial == {one: 1.0}
+        for effect in model.random
+        for column in effect.columns
+    )
+    products = [
+        Statistic("information", measure, m, 1) for m in moment_degrees(model, 2)
+    ]
+    return (
+        *(Statistic("score", measure, one, 1, k) for k in columns),
+        Statistic("value", measure, one, 1),
+        *sorted(products, key=_canonical_order),
+        *(Statistic("bend", measure, one, 1, k) for k in columns if level),
+    )
+
+
 def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial]:
-    roles = ("constant", "y", "y_offset", "yy", "x", "value", "information")
+    roles = (
+        "log_factorial",
+        "constant",
+        "y",
+        "y_offset",
+        "yy",
+        "x",
+        "value",
+        "information",
+    )
     return (
         roles.index(statistic.role),
         statistic.measure,

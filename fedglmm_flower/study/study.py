@@ -10,6 +10,7 @@ from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
 from fedglmm_flower.study.grouping import check_groups
+from fedglmm_flower.study.joint import JOINT, joint_model
 from fedglmm_flower.study.model import Model, build_model
 from fedglmm_flower.study.offers import (
     MAX_OFFERS,
@@ -20,6 +21,7 @@ from fedglmm_flower.study.offers import (
 )
 from fedglmm_flower.study.release import (
     Statistic,
+    anchor_columns,
     effective_order,
     release_statistics,
 )
@@ -62,6 +64,10 @@ class Study:
         Columns that name clusters inside a site: what the formula groups by besides
         the site.  Their labels are data, and no part of a study.
 
+    anchor : tuple of (name, coefficient)
+        Public anchor of the ``public`` set, sorted by name: a coefficient on the raw
+        scale for each fixed column, and for columns that only vary if it is not 0.
+
     Notes
     -----
     Leaves the coordinator in clear: a study holds no data.
@@ -83,6 +89,7 @@ class Study:
     scales: tuple[tuple[str, float, float], ...] = ()
     accept: tuple[Offer, ...] = ()
     clusters: tuple[str, ...] = ()
+    anchor: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -97,10 +104,23 @@ class Study:
                 "binomial family; remove them or change the family"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
-        if self.family == "gaussian" and self.release_set != "canonical":
+        if self.family == "gaussian" and self.release_set == "anchored":
             raise StudyError(
                 f"study: the {self.release_set} set with family gaussian; the "
                 "canonical set is lossless there and smaller; ask for canonical"
+            )
+        if len({name == JOINT for name, _ in self._asked}) > 1:
+            raise StudyError(
+                "study: the joint set and others are acceptable; either joint sets "
+                "alone or none are required, for they describe other columns; leave "
+                "one kind out"
+            )
+        sets = {name for name, _ in self._asked}
+        if ("public" in sets) != bool(self.anchor) or sets >= {"public", "anchored"}:
+            raise StudyError(
+                "study: the public set goes with a public anchor, and the anchored set "
+                "with none; give the anchor in [release.anchor] with the public set, "
+                "or leave both out"
             )
         if not self.accept:
             return
@@ -142,9 +162,36 @@ class Study:
         return model
 
     @cached_property
+    def moment_model(self) -> Model:
+        """The model whose columns are multiplied: with the response in a joint set."""
+        return joint_model(self.model) if self.is_joint else self.model
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether any released column can respond later."""
+        return self.release_set == JOINT
+
+    @cached_property
+    def anchor_values(self) -> tuple[float, ...] | None:
+        """The public anchor in the order of the anchor's columns."""
+        if not self.anchor:
+            return None
+        given = dict(self.anchor)
+        names = [column.name for column in anchor_columns(self.model)]
+        missing = [c.name for c in self.model.fixed if c.name not in given]
+        unknown = sorted(set(given) - set(names))
+        if missing or unknown:
+            what = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}"
+            raise StudyError(
+                f"study: the public anchor {what}; a coefficient for each of "
+                f"{', '.join(names)} is required and for nothing else; correct it"
+            )
+        return tuple(given.get(name, 0.0) for name in names)
+
+    @cached_property
     def offers(self) -> tuple[Offer, ...]:
         """Acceptable releases; a gaussian one is lossless and has no other."""
-        if self.family == "gaussian":
+        if self.family == "gaussian" and not self.is_joint:
             return (("canonical", effective_order(self.model, self.order)),)
         return self._asked
 
@@ -156,7 +203,8 @@ class Study:
         self, order: int, release_set: str | None = None
     ) -> tuple[Statistic, ...]:
         """The sums of a release of this study at an order, in canonical order."""
-        return release_statistics(self.model, release_set or self.release_set, order)
+        name = release_set or self.release_set
+        return release_statistics(self.moment_model, name, order)
 
     @cached_property
     def plain(self) -> Mapping[str, Any]:
@@ -174,7 +222,10 @@ class Study:
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,
-            "release": {"accept": [write_offer(offer) for offer in self._asked]},
+            "release": {
+                "accept": [write_offer(offer) for offer in self._asked],
+                **({"anchor": dict(self.anchor)} if self.anchor else {}),
+            },
             "sites": list(self.sites),
             "columns": {column.name: _plain(column) for column in self.columns},
             "atoms": {

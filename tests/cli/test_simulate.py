@@ -24,10 +24,7 @@ LATER: list[tuple[str, ...]] = [
     ("--rounds", "iterative"),
     ("--epsilon", "1"),
     ("--delta", "1e-6"),
-    ("--anchor", "results.json"),
-    ("--anchor", "anchor.toml"),
     ("--release-set", "newest"),
-    ("--release-set", "joint"),
 ]
 WRONG: list[tuple[str, ...]] = [
     ("--bogus",),

@@ -96,7 +96,9 @@ def test_two_levels_of_one_factor_are_never_multiplied():
     assert {s.monomial[0] for s in study.statistics(6)} == {0, 1, 2}
 
 
-@pytest.mark.parametrize(("name", "order"), [("joint", 2), ("canonical", 0)])
+@pytest.mark.parametrize(
+    ("name", "order"), [("newest", 2), ("joint", 1), ("canonical", 0)]
+)
 def test_an_unknown_set_or_order_is_refused(gusto, name, order):
     """Neither is guessed."""
     with pytest.raises(StudyError, match="release set: "):

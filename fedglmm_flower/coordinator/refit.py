@@ -1,0 +1,97 @@
+"""Another model from releases that were opened before: no new round."""
+
+from collections.abc import Mapping
+
+from threadpoolctl import threadpool_limits
+
+from fedglmm_flower.coordinator.combine import Options, seed_of
+from fedglmm_flower.coordinator.content import result_values
+from fedglmm_flower.coordinator.fitting import fit_releases
+from fedglmm_flower.coordinator.opening import (
+    Opened,
+    Refusal,
+    open_releases,
+    require_quorum,
+)
+from fedglmm_flower.coordinator.result import Result
+from fedglmm_flower.coordinator.submodel import Submodel
+from fedglmm_flower.envelope import Identity, PublicIdentity
+
+
+def refit(
+    part: Submodel,
+    sealed: Mapping[str, bytes],
+    refusals: Mapping[str, Refusal],
+    *,
+    run_id: str,
+    identity: Identity,
+    publics: Mapping[str, PublicIdentity],
+    options: Options,
+) -> Result:
+    """
+    Open the releases of an earlier run again and fit a model of their columns.
+
+    Law: the released model itself has the estimates of that run.
+
+    Parameters
+    ----------
+    part : Submodel
+        What is asked now, and what was released.
+    sealed : mapping
+        Sealed release of each site.
+    refusals : mapping
+        Why the others did not answer.
+    run_id : str
+        Name of the earlier run, to which the releases are bound.
+    identity : Identity
+        The coordinator's keys.
+    publics : mapping
+        Pinned public identity of each site.
+    options : Options
+        How to fit.
+
+    Raises
+    ------
+    AllRefusedError, QuorumError
+        If too few sites can be used.
+    FitError
+        If the model is not determined over all sites.
+    """
+    released = part.released
+    opened, rejected = open_releases(
+        released, sealed, run_id=run_id, identity=identity, publics=publics
+    )
+    why = {**refusals, **rejected}
+    for site in released.sites:
+        if site not in opened and site not in why:
+            why[site] = Refusal("site-missing", "the site did not answer")
+    require_quorum(released, opened, why, options.quorum)
+    # The pseudo-data of the run itself, so that models of one release compare.
+    seed = seed_of(released, options.seed)
+    with threadpool_limits(1):
+        fitted = fit_releases(
+            released, opened, part.study.method, seed, options.tick, part=part
+        )
+    values = result_values(part.study, opened, why, fitted, run_id, 0.0, None, seed)
+    if part.study.digest != released.digest:
+        values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
+    values["provenance"]["released_study"] = released.digest
+    return Result(values)
+
+
+def _provisos(
+    part: Submodel, opened: Mapping[str, Opened], *, exact: bool
+) -> list[str]:
+    if exact or part.released.is_joint:
+        return []
+    text = (
+        "fitted without a new round to pseudo-data that were built for "
+        f"{part.released.formula}"
+    )
+    anchored = sum(o.targets[0].anchored is not None for o in opened.values())
+    if anchored:
+        text += (
+            f"; {anchored} of {len(opened)} sites described the likelihood of that "
+            "model at its own estimate, which is less accurate for another"
+        )
+    return [text]

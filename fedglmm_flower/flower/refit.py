@@ -1,0 +1,98 @@
+"""Refit from the folder of a run: other models of the same releases."""
+
+from pathlib import Path
+
+from fedglmm_flower.coordinator import Options, Refusal, Result, submodel
+from fedglmm_flower.coordinator import refit as refit_releases
+from fedglmm_flower.errors import UsageError
+from fedglmm_flower.flower.coordinator_desk import read_keys
+from fedglmm_flower.flower.exchange import Tick, no_tick
+from fedglmm_flower.flower.publish import checked_target
+from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.study import write_study
+
+
+def refit(
+    run: Path | str,
+    formula: str,
+    family: str | None = None,
+    *,
+    link: str | None = None,
+    method: str | None = None,
+    keys: Path | str | None = None,
+    quorum: int | None = None,
+    seed: int | None = None,
+    out: Path | str | None = None,
+    tell: Tick = no_tick,
+) -> Result:
+    """
+    Fit another model to the releases of an earlier run, with no new round.
+
+    Parameters
+    ----------
+    run : path
+        Folder of the run: ``study.toml``, ``run.json`` and ``sealed/``.
+    formula : str
+        A model of released columns: fewer of them, other random slopes.
+    family, link : str, optional
+        Those of the run when left out.
+    method : str, optional
+        ``reml``, ``ml``, ``laplace`` or ``aghq:K``; that of the run when left out.
+    keys : path, optional
+        Folder with ``coordinator.key`` and ``sites/``; ``keys`` inside the run when
+        left out, where a simulation keeps them.
+    quorum : int, optional
+        Fewest sites to fit from.
+    seed : int, optional
+        Seed of the pseudo-data; that of the run when left out.
+    out : path, optional
+        Folder for ``study.toml`` and ``result.json``.
+    tell : callable
+        Told of progress: stage, done, total.
+
+    Returns
+    -------
+    Result
+        With what it rests on in its warnings.
+
+    Raises
+    ------
+    FedglmmError
+        With the cause and the cure; nothing is written then.
+    """
+    folder = Path(run)
+    saved = RunFolder(folder).read()
+    part = submodel(saved.study, formula, family=family, link=link, method=method)
+    target = None if out is None else _new_folder(Path(out))
+    found = read_keys(folder / "keys" if keys is None else Path(keys), saved.study)
+    result = refit_releases(
+        part,
+        saved.sealed,
+        {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
+        run_id=saved.run_id,
+        identity=found.identity,
+        publics=found.publics,
+        options=Options(quorum=quorum, seed=seed, tick=tell),
+    )
+    if target is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        write_study(part.study, target / "study.toml")
+        result.write(target)
+    return result
+
+
+def free_folder(run: Path) -> Path:
+    """The next folder ``refit-1``, ``refit-2``, ... of a run that does not exist."""
+    number = 1
+    while (run / f"refit-{number}").exists():
+        number += 1
+    return run / f"refit-{number}"
+
+
+def _new_folder(folder: Path) -> Path:
+    if (folder / "run.json").exists() or (folder / "result.json").exists():
+        raise UsageError(
+            f"{folder}: holds the files of a run; a new folder is required, for a "
+            "refit never replaces a result; choose another name"
+        )
+    return checked_target(folder)

@@ -1,0 +1,212 @@
+"""The public anchor: plain sums, and no window on a patient."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedglmm_flower import simulate
+from fedglmm_flower.errors import DisclosureError, StudyError
+from fedglmm_flower.glmm import fit
+from fedglmm_flower.site import FrameSource, Policy, release
+from fedglmm_flower.site.gate import inspect
+from fedglmm_flower.site.public_anchor import Effective
+from fedglmm_flower.site.summarise import summarise
+from fedglmm_flower.study import Column, Study, read_study, write_study
+from fedglmm_flower.study.anchor_file import read_anchor
+from fedglmm_flower.study.file import parse_study
+from tests.command import fedglmm, small_table
+
+ANCHOR = (("Intercept", -3.0), ("age", 0.04), ("female", 0.3))
+
+
+def study_of(family="binomial", anchor=ANCHOR, **changes) -> Study:
+    """Two columns, an intercept that varies, and an anchor."""
+    parts = {
+        "name": "public",
+        "formula": "y ~ age + female + (1 | site)",
+        "family": family,
+        "link": "logit" if family == "binomial" else "log",
+        "method": "laplace",
+        "site_column": "site",
+        "columns": (
+            Column("age", "continuous", (), "", 0.0, 120.0, 60.0, 12.0),
+            Column("female", "binary"),
+            Column("y", "binary" if family == "binomial" else "continuous"),
+        ),
+        "sites": ("north", "south"),
+        "release_set": "public",
+        "order": 2,
+        "anchor": anchor,
+        **changes,
+    }
+    return Study(**parts)
+
+
+def rows_of(n=600, seed=1) -> pd.DataFrame:
+    """A site's rows."""
+    rng = np.random.default_rng(seed)
+    age = rng.normal(60, 12, n).clip(20, 100).round(2)
+    female = rng.integers(0, 2, n)
+    p = 1 / (1 + np.exp(3 - 0.04 * age))
+    return pd.DataFrame(
+        {"age": age, "female": female, "y": (rng.random(n) < p).astype(int)}
+    )
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_what_is_sent_are_plain_sums_at_the_anchor(family):
+    """Value, score, information, and the third derivative times each column."""
+    study, rows = study_of(family), rows_of()
+    found = summarise(study, FrameSource(rows), site="north")
+    sums = dict(zip(found.statistics, found.values, strict=True))
+    x = np.stack([np.ones(len(rows)), rows["age"], rows["female"]])
+    eta = np.array([-3.0, 0.04, 0.3]) @ x
+    p = 1 / (1 + np.exp(-eta))
+    h = [np.log1p(np.exp(eta)), p, p * (1 - p), p * (1 - p) * (1 - 2 * p)]
+    if family == "poisson":
+        h = [np.exp(eta)] * 4
+    by_role = {
+        role: [v for s, v in sums.items() if s.role == role]
+        for role in ("value", "score", "bend", "information", "anchor")
+    }
+
+    assert by_role["anchor"] == []
+    np.testing.assert_allclose(by_role["value"], [h[0].sum()])
+    np.testing.assert_allclose(by_role["score"], x @ h[1])
+    np.testing.assert_allclose(by_role["bend"], x @ h[3])
+    assert len(by_role["information"]) == 5  # 1, z, z^2, f, z f: f^2 is f
+    assert any(np.isclose(v, h[2].sum()) for v in by_role["information"])
+
+
+def test_effective_rows_are_those_of_equal_weights():
+    """Kish's count does not know the scale of the weights."""
+    equal = Effective().plus(np.full(30, 1e-9)).plus(np.full(20, 1e-9))
+
+    assert equal.rows == pytest.approx(50)
+    assert Effective().plus(np.array([1.0, 1e-9, 1e-9])).rows == pytest.approx(1)
+    assert Effective().plus(np.zeros(100)).rows == 0
+
+
+def steep(at: float, slope: float) -> tuple[tuple[str, float], ...]:
+    """An anchor that steps at an age."""
+    return (("Intercept", -slope * at), ("age", slope), ("female", 0.0))
+
+
+@pytest.mark.parametrize("at", [60.0, 99.0, 22.0, 200.0, -100.0])
+@pytest.mark.parametrize("slope", [50.0, -50.0, 5.0])
+def test_a_steep_anchor_is_no_window_on_a_patient(at, slope):
+    """Where it steps the information, beyond it the score tells single patients."""
+    study, rows = study_of(anchor=steep(at, slope)), rows_of()
+    found = summarise(study, FrameSource(rows), site="north")
+    statistics = study.statistics(2)
+    findings = inspect(study.model, found, statistics, Policy())
+
+    assert any(f.rule == "effective-rows" and not f.passed for f in findings)
+    released = release(study, FrameSource(rows), Policy(), site="north")
+    assert released.release_set == "canonical"
+    with pytest.raises(DisclosureError, match="effective rows"):
+        release(
+            replace(study, accept=(("public", 2),)),
+            FrameSource(rows),
+            Policy(),
+            site="north",
+        )
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_a_flat_anchor_passes(family):
+    """An estimate of another study, say."""
+    released = release(study_of(family), FrameSource(rows_of()), Policy(), site="north")
+
+    assert (released.release_set, released.order) == ("public", 2)
+
+
+def test_a_poisson_anchor_that_weighs_a_few_rows_is_refused():
+    """The exponential of a steep line is the oldest patient alone."""
+    study = study_of("poisson", anchor=steep(60.0, 1.0))
+
+    assert (
+        release(study, FrameSource(rows_of()), Policy(), site="north").release_set
+        == "canonical"
+    )
+
+
+def test_an_anchor_travels_with_the_study(tmp_path):
+    """In its file, its bytes and its digest."""
+    study = study_of()
+    write_study(study, tmp_path / "study.toml")
+
+    assert read_study(tmp_path / "study.toml") == study
+    assert parse_study(study.canonical_bytes).digest == study.digest
+    assert study_of(anchor=(*ANCHOR[:2], ("female", 0.4))).digest != study.digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"anchor": ()}, "goes with a public anchor"),
+        ({"release_set": "canonical"}, "goes with a public anchor"),
+        ({"accept": (("public", 2), ("anchored", 2))}, "goes with a public anchor"),
+        ({"anchor": ANCHOR[:2]}, "lacks 'female'"),
+        ({"anchor": (*ANCHOR, ("weight", 1.0))}, "has 'weight'"),
+    ],
+)
+def test_an_anchor_that_does_not_fit_the_formula_is_refused(changes, says):
+    """Before any site is asked."""
+    with pytest.raises(StudyError, match=says):
+        _ = study_of(**changes).anchor_values
+
+
+def test_a_simulation_takes_the_result_of_another_run(tmp_path):
+    """Or a mapping, or a file of names and numbers."""
+    table, formula = small_table(), "e ~ x + g + (1 | hospital)"
+    first = simulate(
+        table, formula, "binomial", disclosure=False, order=2, out=tmp_path / "first"
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    asked = ("--formula", formula, "--family", "binomial", "--no-disclosure")
+    ended = fedglmm(
+        "simulate", tmp_path / "t.csv", *asked, "--json", "--out", tmp_path / "second",
+        "--anchor", tmp_path / "first" / "result.json",
+    )  # fmt: skip
+    pooled = fit(formula, table, family="binomial").to_dict()
+    given = {row["name"]: row["estimate"] for row in first.fixed}
+    found = simulate(table, formula, "binomial", disclosure=False, anchor=given)
+
+    assert ended.status == 0, ended.err
+    assert read_study(tmp_path / "second" / "study.toml").anchor
+    assert read_anchor(tmp_path / "first" / "result.json") == given
+    assert {s["release_set"] for s in found.values["sites"]} == {"public"}
+    for one, other in zip(found.fixed, pooled["fixed"], strict=True):
+        assert abs(one["estimate"] - other["estimate"]) < 0.05 * other["se"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read"),
+        (b"\xff", "is no list"),
+        (b"", "is no list"),
+        (b"[1, 2]", "is no list"),
+        (b'{"x": "1"}', "is no list"),
+        (b'{"x": NaN}', "is no list"),
+        (b'{"fixed": [1]}', "is no list"),
+        (b"x = 1.5", "lacks 'Intercept'"),
+    ],
+)
+def test_a_file_that_is_no_anchor_is_refused(content, says, tmp_path):
+    """In one line, and nothing is written."""
+    path = tmp_path / "anchor.toml"
+    if content is not None:
+        path.write_bytes(content)
+    small_table().to_csv(tmp_path / "t.csv", index=False)
+    ended = fedglmm(
+        "simulate", tmp_path / "t.csv", "--formula", "e ~ x + (1 | hospital)",
+        "--family", "binomial", "--anchor", path, "--out", tmp_path / "out",
+    )  # fmt: skip
+
+    assert (ended.status, ended.line[0]) == (2, "study-invalid")
+    assert says in ended.line[1]
+    assert not (tmp_path / "out").exists()
