@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate
+from fedglmm_flower.coordinator.responses import responses_of
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
@@ -18,6 +19,7 @@ from fedglmm_flower.glmm.design import (
     products_of_sums,
     rows_of_atoms,
 )
+from fedglmm_flower.glmm.shape import ShapeCurve
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import multiply_monomials
 
@@ -32,7 +34,8 @@ class PseudoSite:
     rows : PseudoRows
         Weighted rows.
     responses : array of shape (rows,)
-        Response mass of each row.
+        Response mass of each row; for gamma, where that is the weight of ``rows``, the
+        prior weight.
     residual : float
         Largest difference of any sum, normalised.
     """
@@ -145,27 +148,49 @@ def pseudo_rows(
         Grouping columns that mean the site.
     """
     values, mass, events, labels = [], [], [], []
+    offsets: list[npt.NDArray[np.float64]] = []
     for site, many in draws.items():
         for one in many:
             values.append(one.rows.values)
             mass.append(one.rows.weights / len(many))
             events.append(one.responses / len(many))
             labels.extend([site] * len(one.responses))
+            offsets.append(np.full(len(one.responses), targets[site].offset))
     weights = np.concatenate(mass)
     responses = np.concatenate(events)
-    ones = np.ones(len(weights))
-    binomial = model.family == "binomial"
-    return rows_of_atoms(
+    ones = trials = np.ones(len(weights))
+    offset = np.concatenate(offsets)
+    if model.family == "binomial":
+        trials, weights = weights, ones
+    elif model.family == "gamma":
+        # The offset of a row is in its amount already; the mean over rows is what the
+        # rest of the likelihood sees of it.
+        weights, responses = responses, weights / responses * np.exp(offset)
+    else:
+        # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
+        responses = responses / weights
+    rows = rows_of_atoms(
         model,
         np.concatenate(values),
         dict.fromkeys(groups, labels),
-        # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
-        response=responses if binomial else responses / weights,
-        trials=weights if binomial else ones,
-        weights=ones if binomial else weights,
+        response=responses,
+        trials=trials,
+        weights=weights,
         constant=sum(t.constant for t in targets.values()),
         n_rows=sum(t.n_rows for t in targets.values()),
     )
+    if model.family == "gamma":
+        return replace(rows, offset=offset)
+    return replace(rows, shape_sum=_shape_curve(model, targets))
+
+
+def _shape_curve(model: Model, targets: Mapping[str, Targets]) -> ShapeCurve | None:
+    """What all sites together tell of the gamma functions of their counts."""
+    values = [t.shapes for t in targets.values() if t.shapes is not None]
+    if not values:
+        return None
+    events = sum(t.responses[model.constant] for t in targets.values())
+    return ShapeCurve.through(np.sum(values, axis=0), events)
 
 
 def fit_pseudo(

@@ -1,16 +1,12 @@
 """Overdispersed counts: the negative binomial with variance mu + mu^2 / theta."""
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.special import digamma, gammaln
 
 from fedglmm_flower.glmm.family import Family, safe_exp
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import FloatArray, ShapeSum
 
-_LARGE = 1e5  # beyond, log Gamma(y + theta) - log Gamma(theta) loses its digits
-
-ShapeSum = Callable[[float], tuple[float, float]]
+_LARGE = 1e4  # beyond, log Gamma(y + theta) - log Gamma(theta) loses its digits
 
 
 def log_rising(y: FloatArray, theta: float) -> tuple[FloatArray, FloatArray]:

@@ -13,6 +13,7 @@ from fedglmm_flower.glmm.evaluate import (
     atom_rows,
     evaluate_monomials,
 )
+from fedglmm_flower.glmm.shape import shape_values
 from fedglmm_flower.glmm.table import TypedTable, typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
@@ -29,6 +30,7 @@ from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import (
     Statistic,
+    linear_sums,
     measure_of,
     release_statistics,
 )
@@ -206,7 +208,7 @@ def _at_anchor(
     """Sums at the site's anchor; none where it has no estimate."""
     measure, one = measure_of(model), model.constant
     sums_of = dict(zip(canonical, values, strict=True))
-    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
+    responses = linear_sums(model, sums_of, n_rows)
     mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
     wanted = release_statistics(model, "anchored", 1)
     try:
@@ -239,6 +241,7 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
     y = _shifted_response(model, rows)
     measures = {"rows": w, "trials": w * rows.trials}
     measures["exposure"] = w * np.exp(rows.offset)
+    measures["amount"] = w * rows.response * np.exp(-rows.offset)
     functions = list({s.monomial: None for s in statistics})
     at = {monomial: i for i, monomial in enumerate(functions)}
     matrix = evaluate_monomials(rows.values, functions, model.factors)
@@ -246,6 +249,7 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
     by_measure = {name: matrix @ measures[name] for name in needed}
     by_response = matrix @ (w * y)
     constant = float(np.sum(w * _constant(model, rows)))
+    at_shapes = shape_values(y, w) if model.family == "nbinom2" else np.zeros(0)
     out = np.empty(len(statistics))
     for i, s in enumerate(statistics):
         if s.role == "x":
@@ -256,6 +260,10 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
             out[i] = float(np.sum(w * y * y))
         elif s.role == "y_offset":
             out[i] = float(np.sum(w * y * rows.offset))
+        elif s.role == "offset":
+            out[i] = float(np.sum(w * rows.offset))
+        elif s.role == "shape":
+            out[i] = at_shapes[s.column]
         else:
             out[i] = constant
     return out
@@ -271,8 +279,10 @@ def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:
 def _constant(model: Model, rows: AtomRows) -> FloatArray:
     """Part of each row's log-likelihood that holds the response alone."""
     y, m = rows.response, rows.trials
-    if model.family == "poisson":
+    if model.family in ("poisson", "nbinom2"):
         return -gammaln(y + 1)
+    if model.family == "gamma":
+        return -np.log(y)
     if model.family == "binomial":
         return gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
     return np.zeros_like(y)
@@ -286,7 +296,7 @@ def _cells(model: Model, rows: AtomRows) -> CellCounts:
     if model.family == "binomial" or _response_is_binary(model):
         some, not_all = (y > 0).astype(np.float64), (y < m).astype(np.float64)
         return CellCounts(codes, one, y, m - y, some, not_all)
-    if model.family == "poisson":
+    if model.family in ("poisson", "nbinom2"):
         return CellCounts(codes, one, event_rows=(y > 0).astype(np.float64))
     return CellCounts(codes, one)
 

@@ -13,7 +13,7 @@ from fedglmm_flower.study.release import MAX_ORDER, SETS
 Offer = tuple[str, int]
 MAX_OFFERS: Final = 20
 # Families whose cumulant function is integrated against one measure.
-_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log")}
+_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log"), ("gamma", "log")}
 _ANCHORED_BEST: Final = 3
 
 

@@ -3,29 +3,36 @@
 The log-likelihood of a GLMM with a canonical link sees the data through a few sums
 (design, section 3): those with the response are exact, and the cumulant function is
 integrated against the distribution of the model columns, which the moments up to
-order K describe.
+order K describe.  Probit, cloglog and negative binomial likelihoods integrate two
+functions, the second against the distribution weighted by the response; gamma's one
+is weighted by the response divided by its exposure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, products_by_degree
+from fedglmm_flower.study.shapes import SHAPES
 
 Role = Literal[
     "x",
     "y",
     "yy",
     "y_offset",
+    "offset",
     "constant",
+    "shape",
     "anchor",
     "value",
     "information",
     "bend",
 ]
-Measure = Literal["rows", "trials", "exposure"]
+Measure = Literal["rows", "trials", "exposure", "amount"]
 ANCHORED: tuple[Role, ...] = ("anchor", "value", "information", "bend")
 
 SETS = ("canonical", "anchored")
@@ -42,17 +49,20 @@ class Statistic:
     ----------
     role : str
         ``x``, ``y``: moment function alone, or times the response.  ``yy``,
-        ``y_offset``, ``constant``: squared response, response times offset, and the
-        response-only part of the log-likelihood.  ``anchor``: a coefficient of the
+        ``y_offset``, ``offset``, ``constant``: squared response, response times
+        offset, offset, and the response-only part of the log-likelihood.  ``shape``:
+        the gamma functions of a negative binomial at one theta of
+        :data:`~fedglmm_flower.study.shapes.SHAPES`.  ``anchor``: a coefficient of the
         site's own penalised estimate.  ``value``, ``information``, ``bend``: sums of
         the cumulant function and its second and third derivatives at the anchor; see
         :mod:`fedglmm_flower.glmm.anchor`.
-    measure : {"rows", "trials", "exposure"}
-        What weighs each row besides its prior weight.
+    measure : {"rows", "trials", "exposure", "amount"}
+        What weighs each row besides its prior weight; the amount is the response
+        divided by its exposure.
     monomial : tuple of int
         The moment function; the constant one where the role has none.
     column : int
-        Which model column an anchor or a bend belongs to; 0 elsewhere.
+        Which model column an anchor or a bend belongs to, or which shape; else 0.
     degree : int
         Number of model columns in the product; a release of order K holds the
         statistics of degree at most K.
@@ -81,7 +91,29 @@ def measure_of(model: Model) -> Measure:
         return "trials"
     if model.family == "poisson" and model.offset is not None:
         return "exposure"
-    return "rows"
+    return "amount" if model.family == "gamma" else "rows"
+
+
+def linear_sums(
+    model: Model, sums: Mapping[Statistic, float], n_rows: int
+) -> dict[Monomial, float]:
+    """
+    The linear statistic of the likelihood, ``t'b``, by moment function.
+
+    Sums with the response; for gamma, whose log-likelihood is ``-sum(x'b) - sum
+    amount exp(-x'b)`` but for its dispersion, minus the sums of the rows.
+    """
+    if model.family != "gamma":
+        return {s.monomial: v for s, v in sums.items() if s.role == "y"}
+    rows = {
+        s.monomial: -v for s, v in sums.items() if (s.role, s.measure) == ("x", "rows")
+    }
+    return {model.constant: -float(n_rows), **rows}
+
+
+def response_order(model: Model, order: int) -> int:
+    """Order to which products with the response are summed in a release of order K."""
+    return order if (model.family, model.link) in TWO_MEASURES else 1
 
 
 def moment_degrees(model: Model, order: int) -> dict[Monomial, int]:
@@ -172,24 +204,31 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
     measure = measure_of(model)
     weighted = model.weights is not None
     degrees = moment_degrees(model, order)
-    single = moment_degrees(model, 1)
     found = [
         Statistic("x", measure, m, d)
         for m, d in degrees.items()
         if any(m) or weighted or measure != "rows"
     ]
-    if measure == "exposure":
+    if measure in ("exposure", "amount"):
         found += [
             Statistic("x", "rows", m, max(1, d))
             for m, d in moment_degrees(model, min(order, 2)).items()
             if any(m) or weighted
         ]
-    found += [Statistic("y", "rows", m, 1) for m in single]
+    if measure == "amount":
+        if model.offset is not None:
+            found.append(Statistic("offset", "rows", model.constant, 1))
+    else:
+        products = moment_degrees(model, response_order(model, order))
+        found += [Statistic("y", "rows", m, max(1, d)) for m, d in products.items()]
     if model.family == "gaussian":
         found.append(Statistic("yy", "rows", model.constant, 1))
     if measure == "exposure":
         found.append(Statistic("y_offset", "rows", model.constant, 1))
-    if model.family == "poisson" or measure == "trials":
+    if model.family == "nbinom2":
+        shapes = range(len(SHAPES))
+        found += [Statistic("shape", "rows", model.constant, 1, k) for k in shapes]
+    if model.family in ("poisson", "gamma", "nbinom2") or measure == "trials":
         found.append(Statistic("constant", "rows", model.constant, 1))
     return tuple(sorted(found, key=_canonical_order))
 
@@ -217,11 +256,15 @@ def _anchored(key: _Key) -> tuple[Statistic, ...]:
     )
 
 
-def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial]:
-    roles = ("constant", "y", "y_offset", "yy", "x", "value", "information")
+def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial, int]:
+    roles = (
+        *("constant", "shape", "offset", "y", "y_offset", "yy", "x"),
+        *("value", "information"),
+    )
     return (
         roles.index(statistic.role),
         statistic.measure,
         statistic.degree,
         tuple(-e for e in statistic.monomial),
+        statistic.column,
     )
