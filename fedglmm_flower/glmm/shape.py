@@ -7,7 +7,6 @@ values agrees in between and beyond as well.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -63,7 +62,8 @@ class ShapeCurve:
     def through(cls, values: FloatArray, events: float) -> "ShapeCurve":
         """The curve through released values."""
         left = values - events * np.log1p(np.array(SHAPES))
-        return cls(events, _solver() @ left)
+        matrix = np.array([_ratios(theta) for theta in SHAPES])
+        return cls(events, np.linalg.lstsq(matrix, left, rcond=_CUT)[0])
 
     def __call__(self, theta: float) -> tuple[float, float]:
         """Value and slope in theta."""
@@ -77,10 +77,3 @@ class ShapeCurve:
 def _ratios(theta: float) -> FloatArray:
     # log1p keeps the digits of large theta.
     return np.asarray(np.log1p((_SHIFTS - 1.0) / (theta + 1.0)))
-
-
-@lru_cache(maxsize=1)
-def _solver() -> FloatArray:
-    """From values to coefficients: least squares of smallest norm."""
-    matrix = np.array([_ratios(theta) for theta in SHAPES])
-    return np.asarray(np.linalg.pinv(matrix, rcond=_CUT))
