@@ -28,7 +28,7 @@ from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.file import read_study
 from fedglmm_flower.study.formula import Formula, parse_formula
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.offers import Offer, best_offers, ladder, parse_offer
+from fedglmm_flower.study.offers import Offer, best_offer, parse_offer
 from fedglmm_flower.study.study import Study
 
 DEFAULT_ORDER = 4
@@ -238,22 +238,19 @@ def _propose(
         weights=weights,
         scales=scales,
     )
-    study = replace(study, accept=_accept(study.model, order, release_set))
+    name, k = _first(study.model, order, release_set)
+    study = replace(study, release_set=name, order=k)
     for name, k in study.offers:
         study.statistics(k, name)
     return column, study
 
 
-def _accept(
-    model: Model, order: int | None, release_set: str | None
-) -> tuple[Offer, ...]:
-    """The sets that are asked: the best ones, or what the user says."""
-    best = best_offers(model)
-    if order is None and release_set is None:
-        return best
-    name = release_set or best[0][0]
-    default = best[0][1] if name == best[0][0] else DEFAULT_ORDER
-    return ladder(*parse_offer(f"{name}:{default if order is None else order}"))
+def _first(model: Model, order: int | None, release_set: str | None) -> Offer:
+    """The set that is asked first: the best one, or what the user says."""
+    best, usual = best_offer(model)
+    name = release_set or best
+    default = usual if name == best else DEFAULT_ORDER
+    return parse_offer(f"{name}:{default if order is None else order}")
 
 
 def _column(table: Table, name: str) -> str:

@@ -12,7 +12,7 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.expression import parse_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
-from fedglmm_flower.study.offers import Offer, parse_offer
+from fedglmm_flower.study.offers import Offer, ladder, parse_offer
 from fedglmm_flower.study.study import FORMAT, Study
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -196,6 +196,8 @@ def _study(plain: Any, where: str) -> Study:
         ) from None
     columns = tuple(_column(name, table) for name, table in file.columns.items())
     link = resolve_link(file.family, file.link)
+    accept = _offers(file.release, where)
+    release_set, order = accept[0]
     study = Study(
         name=file.name,
         formula=file.formula,
@@ -205,9 +207,9 @@ def _study(plain: Any, where: str) -> Study:
         site_column=file.site_column,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
-        release_set=file.release.set or "canonical",
-        order=file.release.order or 4,
-        accept=_offers(file.release, where),
+        release_set=release_set,
+        order=order,
+        accept=accept,
         trials=file.trials,
         offset=file.offset,
         weights=file.weights,
@@ -228,7 +230,9 @@ def _offers(table: ReleaseTable, where: str) -> tuple[Offer, ...]:
             f"{where}: release: a list 'accept' and a set or order were given; one of "
             "the two is required; leave the other out"
         )
-    return tuple(parse_offer(text) for text in table.accept)
+    if table.accept:
+        return tuple(parse_offer(text) for text in table.accept)
+    return ladder(table.set or "canonical", table.order or 4)
 
 
 def _open_bounds(plain: Any) -> Any:

@@ -15,6 +15,7 @@ MAX_OFFERS: Final = 20
 # Families whose cumulant function is integrated against one measure.
 _ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log"), ("gamma", "log")}
 _ANCHORED_BEST: Final = 3
+_USUAL: Final = 4
 
 
 def ladder(release_set: str, order: int) -> tuple[Offer, ...]:
@@ -41,20 +42,20 @@ def can_anchor(model: Model) -> bool:
     return not all(model.factors)
 
 
-def best_offers(model: Model) -> tuple[Offer, ...]:
+def best_offer(model: Model) -> Offer:
     """
-    What is asked unless a study says otherwise.
+    What is asked first unless a study says otherwise.
 
     Measured (docs/release-sets.md): for a given count of numbers the anchored set is
     the most accurate wherever a continuous column is involved; without one, moments
     to the number of factors are the whole table and the fit is exact.
     """
     if model.family == "gaussian":
-        return ladder("canonical", 2)
+        return "canonical", _USUAL
     if can_anchor(model):
-        return ladder("anchored", _ANCHORED_BEST)
+        return "anchored", _ANCHORED_BEST
     factors = sum(model.factors)
-    return ladder("canonical", min(MAX_ORDER, max(4, factors)))
+    return "canonical", min(MAX_ORDER, max(_USUAL, factors))
 
 
 def parse_offer(text: str) -> Offer:
@@ -72,7 +73,8 @@ def parse_offer(text: str) -> Offer:
     ('anchored', 3)
     """
     name, _, number = text.partition(":")
-    if name not in SETS or not (number.isdecimal() and 1 <= int(number) <= MAX_ORDER):
+    orders = [str(k) for k in range(1, MAX_ORDER + 1)]
+    if name not in SETS or number not in orders:
         raise StudyError(
             f"release: {text!r} is no set with an order from 1 to {MAX_ORDER}; sets "
             f"are {', '.join(SETS)}; write for example 'anchored:3'"

@@ -56,8 +56,8 @@ class Study:
         Centre and scale of atoms that are no bare column.
     accept : tuple of (str, int)
         Acceptable sets with their orders, the best first: a site sends the first that
-        its gate lets out.  Left out, what may stand in for ``release_set`` at
-        ``order``.
+        its gate lets out.  Empty for the usual ones after ``release_set`` at
+        ``order``; see :func:`~fedglmm_flower.study.offers.ladder`.
 
     Notes
     -----
@@ -91,17 +91,28 @@ class Study:
                 f"study: trials with family {self.family}; trials belong to the "
                 "binomial family; remove them or change the family"
             )
+        first = parse_offer(write_offer((self.release_set, self.order)))
+        if self.family == "gaussian" and self.release_set != "canonical":
+            raise StudyError(
+                f"study: the {self.release_set} set with family gaussian; the "
+                "canonical set is lossless there and smaller; ask for canonical"
+            )
         if not self.accept:
-            first = parse_offer(write_offer((self.release_set, self.order)))
-            object.__setattr__(self, "accept", ladder(*first))
+            return
+        if self.accept[0] != first:
+            raise StudyError(
+                f"study: {write_offer(first)} and a list of acceptable releases that "
+                f"starts with {write_offer(self.accept[0])}; the two must agree; leave "
+                "one out"
+            )
         if len(set(self.accept)) != len(self.accept) or len(self.accept) > MAX_OFFERS:
             raise StudyError(
                 f"study: {len(self.accept)} acceptable releases; at most {MAX_OFFERS} "
                 "are required, each once; shorten the list"
             )
-        first = self.accept[0]
-        object.__setattr__(self, "release_set", first[0])
-        object.__setattr__(self, "order", first[1])
+        if self.accept == ladder(*first):
+            # One study has one form.
+            object.__setattr__(self, "accept", ())
 
     @cached_property
     def model(self) -> Model:
@@ -132,7 +143,11 @@ class Study:
         """Acceptable releases; a gaussian one is lossless and has no other."""
         if self.family == "gaussian":
             return (("canonical", effective_order(self.model, self.order)),)
-        return self.accept
+        return self._asked
+
+    @property
+    def _asked(self) -> tuple[Offer, ...]:
+        return self.accept or ladder(self.release_set, self.order)
 
     def statistics(
         self, order: int, release_set: str | None = None
@@ -154,7 +169,7 @@ class Study:
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,
-            "release": {"accept": [write_offer(offer) for offer in self.accept]},
+            "release": {"accept": [write_offer(offer) for offer in self._asked]},
             "sites": list(self.sites),
             "columns": {column.name: _plain(column) for column in self.columns},
             "atoms": {

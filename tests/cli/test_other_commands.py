@@ -94,7 +94,8 @@ def test_a_drafted_study_is_what_check_and_show_read(study_file):
     assert checked["digest"] == digest
     assert digest in shown
     assert digest in fedglmm("study", "check", study_file).out
-    assert [row["order"] for row in checked["orders"]] == [1, 2, 3, 4]
+    asked = [(row["set"], row["order"]) for row in checked["orders"]]
+    assert asked == list(read_study(study_file).offers)
     assert all(
         row["rows"] >= max(Policy.min_rows, 3 * row["statistics"])
         for row in checked["orders"]

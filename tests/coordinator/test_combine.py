@@ -257,7 +257,7 @@ def test_a_lowered_order_is_a_warning(rng):
 
     assert result["sites"][3]["order"] == 2
     text = " ".join(result["diagnostics"]["warnings"])
-    assert "1 of 4 sites sent moments of a lower order than 3" in text
+    assert "1 of 4 sites sent less than the canonical set of order 3" in text
 
 
 def test_one_site_at_order_one_leaves_the_error_unknown(rng):

@@ -91,7 +91,9 @@ def test_chop_beats_the_published_distance():
     """At K=4 no coefficient is off by 0.004; the published third order by 0.020."""
     about, _ = load("chop")
 
-    result = federation("chop", about["formula"], "binomial", order=4)
+    result = federation(
+        "chop", about["formula"], "binomial", order=4, release_set="canonical"
+    )
 
     shift = columns(result, "estimate") - columns(about["fits"][0], "estimate")
     assert np.abs(shift).max() < 0.004
@@ -106,7 +108,9 @@ def test_fourth_order_is_within_a_fiftieth_of_a_standard_error(name, family):
     about, _ = load(name)
     fit = about["fits"][0]
 
-    result = federation(name, about["formula"], family, order=4)
+    result = federation(
+        name, about["formula"], family, order=4, release_set="canonical"
+    )
 
     shift = columns(result, "estimate") - columns(fit, "estimate")
     assert np.abs(shift / columns(fit, "se")).max() < 0.02
@@ -115,3 +119,25 @@ def test_fourth_order_is_within_a_fiftieth_of_a_standard_error(name, family):
     # What the release says of its own error is of the right size.
     own = columns(result, "approx_error") / columns(fit, "se")
     assert own.max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "most", "sd"),
+    [
+        ("chop", "binomial", 0.005, 2e-4),
+        ("contraception", "binomial", 0.02, 1e-3),
+        ("mmmec", "poisson", 1e-4, 1e-5),
+    ],
+)
+def test_an_anchored_release_is_the_default_and_close(name, family, most, sd):
+    """Distances from our own pooled fit, in standard errors."""
+    about, _ = load(name)
+
+    result = federation(name, about["formula"], family, compare_pooled=True)
+
+    pooled = result["pooled"]
+    shift = columns(result, "estimate") - columns(pooled, "estimate")
+    assert {entry["release_set"] for entry in result["sites"]} == {"anchored"}
+    assert np.abs(shift / columns(pooled, "se")).max() < most
+    assert abs(result["random"][0]["sd"] - pooled["random"][0]["sd"]) < sd
+    assert result["loglik"] == pytest.approx(pooled["loglik"], abs=0.1)

@@ -17,7 +17,7 @@ from tests.site.conftest import LENIENT, ask, moments_of, patients
 
 def cleared(study, frame, policy):
     """The gate's answer for a table."""
-    return clear(study.model, moments_of(study, frame), policy)
+    return clear(study.model, moments_of(study, frame), policy, study.offers)
 
 
 def failed(study, frame, policy):
@@ -34,7 +34,7 @@ COUNT = ask("count ~ age + female", "poisson", order=2)
 def test_what_passes_leaves_unaltered(table):
     """The same numbers in the same order, at the order that was asked for."""
     moments = moments_of(DIED, table)
-    found = clear(DIED.model, moments, Policy())
+    found = clear(DIED.model, moments, Policy(), DIED.offers)
 
     assert (found.order, found.statistics) == (2, DIED.statistics(2))
     np.testing.assert_array_equal(found.values, moments.values)

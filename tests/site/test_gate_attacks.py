@@ -64,9 +64,9 @@ def test_only_the_officer_allows_expressions(table):
     study = ask("died ~ I(age / cost)", "binomial", order=1)
     moments = moments_of(study, table)
     with pytest.raises(DisclosureError, match="age / cost"):
-        clear(study.model, moments, Policy())
+        clear(study.model, moments, Policy(), study.offers)
     assert failed(study, table, Policy(allow_expressions=True)) == set()
-    assert clear(study.model, moments, NO_DISCLOSURE_CONTROL).order == 1
+    assert clear(study.model, moments, NO_DISCLOSURE_CONTROL, study.offers).order == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_cell_of_one_outcome_is_a_warning(table):
     frame = table.copy()
     frame.loc[frame["female"] == 1, "died"] = 1
     study = ask("died ~ female", "binomial", order=1)
-    cleared = clear(study.model, moments_of(study, frame), Policy())
+    cleared = clear(study.model, moments_of(study, frame), Policy(), study.offers)
     seen = [f for f in cleared.findings if f.rule == "group-disclosure"]
 
     assert [f.cell for f in seen if "events alone" in f.detail] == ["female = 1"]

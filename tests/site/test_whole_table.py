@@ -47,7 +47,7 @@ def test_a_study_is_proposed_from_the_table(two):
     found = study_of(two, "died ~ age + stage + (1 | hospital)", "binomial")
 
     assert found.study.sites == ("north", "south")
-    assert (found.study.order, found.site_column) == (4, "hospital")
+    assert (found.study.offers[0], found.site_column) == (("anchored", 3), "hospital")
     assert [len(found.source(site).frame) for site in ("south", "north")] == [50, 60]
     assert found.source("north").name == "site 'north'"
 
@@ -97,7 +97,7 @@ def test_the_pooled_fit_is_of_the_sites_that_were_used(two):
         ("died ~ age + (1 | hospital)", "normal", {}, StudyError, "'normal'"),
         ("died ~ age + (1 | hospital)", "gamma", {}, StudyError, "no release set"),
         ("died ~ 1 + (1 | hospital/ward)", "binomial", {}, StudyError, "clusters"),
-        ("died ~ age + (1|hospital)", "binomial", {"order": 9}, StudyError, "order 9"),
+        ("died ~ age + (1|hospital)", "binomial", {"order": 9}, StudyError, ":9"),
         ("trials ~ age + (1 | hospital)", "binomial", {}, DataError, "0 and 1"),
         ("died ~ age + (1|hospital)", "binomial", {"study": "s"}, UsageError, "either"),
     ],
