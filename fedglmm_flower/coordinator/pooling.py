@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate
-from fedglmm_flower.coordinator.responses import responses_of
+from fedglmm_flower.coordinator.responses import responses_of, rows_of_events
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
@@ -20,6 +20,7 @@ from fedglmm_flower.glmm.design import (
     rows_of_atoms,
 )
 from fedglmm_flower.glmm.shape import ShapeCurve
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import multiply_monomials
 
@@ -49,6 +50,9 @@ def pseudo_site(
     model: Model, targets: Targets, starts: Starts, block: int
 ) -> PseudoSite:
     """Pseudo-data and responses of one site."""
+    if model.family == "binomial" and (model.family, model.link) in TWO_MEASURES:
+        rows, events = rows_of_events(model, targets, starts, block)
+        return PseudoSite(rows, events, rows.residual)
     rows = generate(model, targets, starts, block)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
