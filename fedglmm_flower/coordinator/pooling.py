@@ -7,7 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate
-from fedglmm_flower.coordinator.responses import responses_of, rows_of_events
+from fedglmm_flower.coordinator.responses import (
+    responses_of,
+    rows_of_counts,
+    rows_of_events,
+)
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
@@ -54,6 +58,9 @@ def pseudo_site(
         rows, events = rows_of_events(model, targets, starts, block)
         return PseudoSite(rows, events, rows.residual)
     rows = generate(model, targets, starts, block)
+    if model.family == "nbinom2" and not rows.exact:
+        rows, counts = rows_of_counts(model, rows, targets, starts, block)
+        return PseudoSite(rows, counts, rows.residual)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
 

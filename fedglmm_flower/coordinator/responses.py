@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Difference of an orthonormal function at which the sums count as met.
 _MET = 1e-6
+# Share of the rows that rows of counts stand for: the engine wants a positive weight.
+_NO_WEIGHT = 1e-9
 
 
 def responses_of(
@@ -103,6 +105,47 @@ def rows_of_events(
         all(one.exact for one in parts),
     )
     return together, np.concatenate(masses)
+
+
+def rows_of_counts(
+    model: Model, rows: PseudoRows, targets: Targets, starts: Starts, block: int
+) -> tuple[PseudoRows, FloatArray]:
+    """
+    Rows without counts, and counts all but without rows.
+
+    Parameters
+    ----------
+    model : Model
+        A negative binomial study.
+    rows : PseudoRows
+        Rows with the moments of the site's.
+    targets : Targets
+        Released sums.
+    starts, block
+        See :func:`~fedglmm_flower.coordinator.pseudodata.generate`.
+
+    Returns
+    -------
+    rows : PseudoRows
+        Those of the counts have next to no weight.
+    counts : array of shape (rows,)
+        Zeros, and the mass of the counts.
+    """
+    total = targets.responses[model.constant]
+    if total <= 0:
+        return rows, np.zeros(len(rows.weights))
+    moments = {m: targets.responses[m] / total for m in targets.moments}
+    n_rows = int(min(targets.n_rows, max(1.0, total)))
+    one = replace(targets, n_rows=n_rows, total=total, moments=moments)
+    counts = generate(model, one, starts, block)
+    least = _NO_WEIGHT * targets.total / total
+    together = PseudoRows(
+        np.concatenate([rows.values, counts.values]),
+        np.concatenate([rows.weights * (1.0 - _NO_WEIGHT), counts.weights * least]),
+        max(rows.residual, counts.residual),
+        exact=False,
+    )
+    return together, np.concatenate([np.zeros(len(rows.weights)), counts.weights])
 
 
 def _linear(

@@ -51,6 +51,7 @@ class NegativeBinomialLog(Family):
         shape_sum: ShapeSum | None = None,
     ) -> None:
         super().__init__(response, weights, trials, constant)
+        own_rows = shape_sum is None
         if shape_sum is None:
             values, which = np.unique(response, return_inverse=True)
             counts = np.bincount(which, weights)
@@ -60,6 +61,7 @@ class NegativeBinomialLog(Family):
                 return float(counts @ logs), float(counts @ slopes)
 
         self.shape_sum: ShapeSum = shape_sum
+        self.own_rows = own_rows
 
     def response_constant(self) -> float:
         """Minus the sum of w log y!."""
@@ -117,6 +119,10 @@ class NegativeBinomialLog(Family):
 
     def start_psi(self, eta: FloatArray) -> float:
         """Moment estimate of theta, kept between 0.05 and 100."""
+        if not self.own_rows:  # pseudo-data do not scatter as counts do
+            few = np.linspace(np.log(0.05), np.log(100.0), 16)
+            values = [self.terms(eta, p)[0].sum() + self.aggregate(p)[0] for p in few]
+            return float(few[int(np.argmax(values))])
         mean = safe_exp(eta)
         excess = float(self.w @ ((self.y - mean) ** 2 - mean))
         theta = float(self.w @ mean**2) / max(excess, 1e-300)
