@@ -174,6 +174,11 @@ def release_statistics(
             "release set: anchored with family gaussian; the canonical set is lossless "
             "there and smaller; change the study"
         )
+    if release_set == "anchored" and (model.family, model.link) in TWO_MEASURES:
+        raise StudyError(
+            f"release set: anchored with {model.family} and link {model.link}; the set "
+            "exists for binomial with logit, poisson and gamma; ask the canonical set"
+        )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
             f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
