@@ -7,7 +7,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate, responses_of
+from fedglmm_flower.coordinator.pseudodata import PseudoRows, generate
+from fedglmm_flower.coordinator.responses import (
+    responses_of,
+    rows_of_counts,
+    rows_of_events,
+)
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel, ModelRows, fit_products, fit_rows
@@ -19,6 +24,8 @@ from fedglmm_flower.glmm.design import (
     products_of_sums,
     rows_of_atoms,
 )
+from fedglmm_flower.glmm.shape import ShapeCurve
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import multiply_monomials
 
@@ -36,7 +43,8 @@ class PseudoSite:
     rows : PseudoRows
         Weighted rows.
     responses : array of shape (rows,)
-        Response mass of each row.
+        Response mass of each row; for gamma, where that is the weight of ``rows``, the
+        prior weight.
     residual : float
         Largest difference of any sum, normalised.
     """
@@ -50,7 +58,13 @@ def pseudo_site(
     model: Model, targets: Targets, starts: Starts, block: int
 ) -> PseudoSite:
     """Pseudo-data and responses of one site."""
+    if model.family == "binomial" and (model.family, model.link) in TWO_MEASURES:
+        rows, events = rows_of_events(model, targets, starts, block)
+        return PseudoSite(rows, events, rows.residual)
     rows = generate(model, targets, starts, block)
+    if model.family == "nbinom2" and not rows.exact:
+        rows, counts = rows_of_counts(model, rows, targets, starts, block)
+        return PseudoSite(rows, counts, rows.residual)
     responses, missed = responses_of(model, rows, targets)
     return PseudoSite(rows, responses, max(rows.residual, missed))
 
@@ -161,6 +175,7 @@ def pseudo_rows(
         See :func:`fit_sums`.
     """
     values, mass, events, index = [], [], [], []
+    offsets: list[npt.NDArray[np.float64]] = []
     for k, key in enumerate(targets):
         many = draws[key]
         for one in many:
@@ -168,26 +183,47 @@ def pseudo_rows(
             mass.append(one.rows.weights / len(many))
             events.append(one.responses / len(many))
             index.append(np.full(len(one.responses), k))
+            offsets.append(np.full(len(one.responses), targets[key].offset))
     weights = np.concatenate(mass)
     responses = np.concatenate(events)
-    ones = np.ones(len(weights))
-    binomial = model.family == "binomial"
+    ones = trials = np.ones(len(weights))
+    offset = np.concatenate(offsets)
+    if model.family == "binomial":
+        trials, weights = weights, ones
+    elif model.family == "gamma":
+        # The offset of a row is in its amount already; the mean over rows is what the
+        # rest of the likelihood sees of it.
+        weights, responses = responses, weights / responses * np.exp(offset)
+    else:
+        # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
+        responses = responses / weights
     at = np.concatenate(index)
     of_rows = {
         name: np.asarray(of_blocks, dtype=object)[at]
         for name, of_blocks in _labels(targets, groups, labels).items()
     }
-    return rows_of_atoms(
+    rows = rows_of_atoms(
         model,
         np.concatenate(values),
         of_rows,
-        # Poisson: y * eta - exp(eta) with mass w is w * (y/w * eta - exp(eta)).
-        response=responses if binomial else responses / weights,
-        trials=weights if binomial else ones,
-        weights=ones if binomial else weights,
+        response=responses,
+        trials=trials,
+        weights=weights,
         constant=sum(t.constant for t in targets.values()),
         n_rows=sum(t.n_rows for t in targets.values()),
     )
+    if model.family == "gamma":
+        return replace(rows, offset=offset)
+    return replace(rows, shape_sum=_shape_curve(model, targets))
+
+
+def _shape_curve(model: Model, targets: Mapping[Key, Targets]) -> ShapeCurve | None:
+    """What all sites together tell of the gamma functions of their counts."""
+    values = [t.shapes for t in targets.values() if t.shapes is not None]
+    if not values:
+        return None
+    events = sum(t.responses[model.constant] for t in targets.values())
+    return ShapeCurve.through(np.sum(values, axis=0), events)
 
 
 def fit_pseudo(

@@ -22,7 +22,6 @@ from fedglmm_flower.coordinator.transport import (
     hermite_transform,
     transport,
 )
-from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 
@@ -146,39 +145,13 @@ def _corrected(rows: PseudoRows, targets: Targets) -> PseudoRows:
         return rows
     means = anchored.means
     functions = anchored.expansion.values(rows.values)[: len(means)]
-    tilted = tilt(rows.weights / targets.total, functions, means)
+    share = rows.weights / targets.total
+    # One scale for all: an amount may be of any unit.
+    size = np.maximum(np.sqrt(functions**2 @ share), 1e-300)
+    tilted = tilt(share, functions / size[:, None], means / size)
     if not tilted.mild:
         return rows
     return replace(rows, weights=tilted.weights * targets.total)
-
-
-def responses_of(
-    model: Model, rows: PseudoRows, targets: Targets
-) -> tuple[FloatArray, float]:
-    """
-    Responses whose sums with every model column are the released ones.
-
-    With a canonical link the likelihood sees the response through these sums alone, so
-    any responses with them will do; the ones nearest to proportional are taken.
-
-    Returns
-    -------
-    responses : array of shape (rows,)
-        Response mass of each row.
-    residual : float
-        Largest difference of a sum, relative to the total.
-    """
-    monomials = list(targets.responses)
-    wanted = np.array([targets.responses[m] for m in monomials])
-    functions = evaluate_monomials(rows.values, monomials, model.factors)
-    start = rows.weights * (targets.responses[model.constant] / rows.weights.sum())
-    gap = wanted - functions @ start
-    root = np.sqrt(rows.weights)
-    scaled = functions * root
-    step, *_ = np.linalg.lstsq(scaled, gap, rcond=1e-12)
-    out = start + root * step
-    size = max(1.0, float(np.abs(wanted).max(initial=0.0)))
-    return out, float(np.abs(functions @ out - wanted).max(initial=0.0) / size)
 
 
 class _Problem:

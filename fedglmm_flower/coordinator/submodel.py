@@ -13,7 +13,7 @@ from fedglmm_flower.study.expression import Expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, divisors
-from fedglmm_flower.study.release import moment_degrees
+from fedglmm_flower.study.release import moment_degrees, response_order
 from fedglmm_flower.study.study import Study
 
 
@@ -78,7 +78,8 @@ class Submodel:
             return joint_targets(self.released, self.model, targets, kept)
         answered = {
             m: responses[self.released_monomial(m)]
-            for m in moment_degrees(self.model, 1)
+            for m in moment_degrees(self.model, response_order(self.model, order))
+            if self.released_monomial(m) in responses
         }
         return replace(targets, moments=kept, responses=answered, anchored=None)
 

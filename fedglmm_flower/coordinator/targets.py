@@ -12,9 +12,15 @@ from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.site.released import ClusterRelease
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
-from fedglmm_flower.study.release import ANCHORED, Measure, Statistic, measure_of
+from fedglmm_flower.study.release import (
+    ANCHORED,
+    Statistic,
+    linear_sums,
+    measure_of,
+)
 
 FloatArray = npt.NDArray[np.float64]
+_SINGLE = ("yy", "y_offset", "offset", "constant")
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,12 @@ class Targets:
     n_rows : int
         Rows behind the sums.
     total : float
-        Mass of the measure: rows, weights, trials or exposure.
+        Mass of the measure: rows, weights, trials, exposure or amount.
     moments : mapping
         Monomial to mean under the measure, the constant among them.
     responses : mapping
-        Monomial to sum of response times moment function.
+        Monomial to sum of response times moment function; for gamma, whose measure
+        holds the response already, to the sum over rows.
     squares : float
         Sum of the squared response; 0 where it is not released.
     constant : float
@@ -74,6 +81,10 @@ class Targets:
         What the cumulant function does at the site's own estimate, where released.
     factorials : mapping
         Minus sum of log y! of atoms that may be counts, in a joint release.
+    offset : float
+        Mean offset of a gamma study's rows; 0 elsewhere.
+    shapes : array or None
+        Gamma functions of negative binomial counts at the shapes of a release.
     """
 
     n_rows: int
@@ -85,11 +96,14 @@ class Targets:
     weight_sum: float
     anchored: Anchored | None = None
     factorials: Mapping[int, float] = field(default_factory=dict)
+    offset: float = 0.0
+    shapes: FloatArray | None = None
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
         """The same sums with moments up to a lower order."""
         kept = {m: v for m, v in self.moments.items() if degrees[m] <= order}
-        return replace(self, moments=kept)
+        left = {m: v for m, v in self.responses.items() if degrees[m] <= max(1, order)}
+        return replace(self, moments=kept, responses=left)
 
     def bare(self) -> "Targets":
         """The moments alone."""
@@ -131,22 +145,13 @@ def targets_of(
         )
     measure = measure_of(model)
     one = model.constant
-    at_anchor: dict[Statistic, float] = {}
-    x: dict[tuple[Measure, Monomial], float] = {}
-    responses: dict[Monomial, float] = {}
-    factorials: dict[int, float] = {}
-    single = dict.fromkeys(("yy", "y_offset", "constant"), 0.0)
-    for s, value in zip(statistics, cluster.values, strict=True):
-        if s.role == "x":
-            x[s.measure, s.monomial] = value
-        elif s.role == "y":
-            responses[s.monomial] = value
-        elif s.role == "log_factorial":
-            factorials[s.column] = value
-        elif s.role in ANCHORED:
-            at_anchor[s] = value
-        else:
-            single[s.role] = value
+    known = dict(zip(statistics, cluster.values, strict=True))
+    at_anchor = {s: v for s, v in known.items() if s.role in ANCHORED}
+    x = {(s.measure, s.monomial): v for s, v in known.items() if s.role == "x"}
+    responses = {s.monomial: v for s, v in known.items() if s.role == "y"}
+    single = {s.role: v for s, v in known.items() if s.role in _SINGLE}
+    shapes = [v for s, v in known.items() if s.role == "shape"]
+    factorials = {s.column: v for s, v in known.items() if s.role == "log_factorial"}
     weight_sum = float(x.get(("rows", one), cluster.n_rows))
     total = float(x.get((measure, one), weight_sum))
     if not total > 0:
@@ -156,19 +161,25 @@ def targets_of(
         )
     moments = {m: v / total for (kind, m), v in x.items() if kind == measure}
     moments[one] = 1.0
+    if model.family == "gamma":
+        rows = {m: v for (kind, m), v in x.items() if kind == "rows"}
+        responses = {one: weight_sum, **rows}
     anchored = None
     if at_anchor:
-        anchored = _anchored(model, at_anchor, responses, total, site, public)
+        linear = linear_sums(model, known, cluster.n_rows)
+        anchored = _anchored(model, at_anchor, linear, total, site, public)
     return Targets(
         n_rows=cluster.n_rows,
         total=total,
         moments=moments,
         responses=responses,
-        squares=single["yy"],
-        constant=single["constant"] + single["y_offset"],
+        squares=single.get("yy", 0.0),
+        constant=single.get("constant", 0.0) + single.get("y_offset", 0.0),
         weight_sum=weight_sum,
         anchored=anchored,
         factorials=factorials,
+        offset=single.get("offset", 0.0) / weight_sum,
+        shapes=np.array(shapes) if shapes else None,
     )
 
 

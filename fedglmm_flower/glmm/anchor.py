@@ -1,7 +1,8 @@
 """What a likelihood does at an anchor: the functions of an anchored release.
 
 Given its random effects, a site's log-likelihood is ``t'b - sum m h(x'b)`` with a
-linear statistic ``t``, a measure ``m`` and the cumulant function ``h``.  Around an
+linear statistic ``t``, a measure ``m`` and the cumulant function ``h`` (for gamma, with
+``t = -sum x`` and amounts for measure, ``h(eta) = exp(-eta)``).  Around an
 anchor ``b0`` it is known to second order from the value ``sum m h``, the score
 ``sum m h' x`` and the information ``sum m h'' x x'``.  The anchor is the site's own
 penalised estimate, so that the score follows from ``t`` and the penalty.
@@ -131,7 +132,7 @@ class AnchorFrame:
         return out
 
     def linear(self, responses: Mapping[Monomial, float]) -> FloatArray:
-        """Sums of response times column, shape (p,), from those with monomials."""
+        """The linear statistic by column, shape (p,), from that by monomial."""
         out = np.zeros(len(self.columns))
         for i, row in enumerate(self.columns):
             for j in np.flatnonzero(row):
@@ -145,12 +146,15 @@ class AnchorFrame:
         Parameters
         ----------
         responses : float
-            Sum of the response.
+            Constant part of the linear statistic: the sum of the response, or minus
+            that of the rows.
         mass : float
-            Rows, trials or exposure.
+            Rows, trials, exposure or amount.
         """
         out = np.zeros(len(self.columns))
-        if self.intercept is not None:
+        if self.intercept is not None and self.model.family == "gamma":
+            out[self.intercept] = np.log(mass / -responses)
+        elif self.intercept is not None:
             rest = mass - responses if self.model.family == "binomial" else mass
             out[self.intercept] = np.log((responses + 0.5) / (rest + 0.5))
         return out
@@ -166,7 +170,7 @@ class AnchorFrame:
         anchor : array of shape (p,)
             Coefficients of ``x``.
         linear : array of shape (p,)
-            Sums of response times ``x``.
+            The linear statistic.
         center : array of shape (p,)
             See :meth:`center`.
         """

@@ -1,4 +1,7 @@
-"""Cumulant functions of canonical links, and their derivatives."""
+"""Functions that a likelihood integrates against one measure, and their derivatives.
+
+The cumulant functions of canonical links; for gamma with the log link ``exp(-eta)``.
+"""
 
 from collections.abc import Callable
 
@@ -12,14 +15,15 @@ Cumulant = Callable[[FloatArray, int], FloatArray]
 
 def cumulant(family: str) -> Cumulant:
     """
-    The cumulant function of a family with its canonical link, and its derivatives.
+    The function of a family, with its derivatives up to the fourth.
 
     Examples
     --------
     >>> float(cumulant("binomial")(np.array([0.0]), 1)[0])
     0.5
     """
-    return {"binomial": _logistic, "poisson": _exponential}[family]
+    functions = {"binomial": _logistic, "poisson": _exponential, "gamma": _decaying}
+    return functions[family]
 
 
 def _logistic(eta: FloatArray, order: int) -> FloatArray:
@@ -38,3 +42,7 @@ def _logistic(eta: FloatArray, order: int) -> FloatArray:
 def _exponential(eta: FloatArray, _order: int) -> FloatArray:
     value: FloatArray = np.exp(np.minimum(eta, 700.0))
     return value
+
+
+def _decaying(eta: FloatArray, order: int) -> FloatArray:
+    return _exponential(-eta, 0) * (-1.0) ** order

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import FloatArray, ShapeSum
 
 MAX_EXPONENT = 700.0  # exp() of more overflows; no sensible fit comes near
 
@@ -30,6 +30,8 @@ class Family(ABC):
     response, weights, trials : arrays of shape (n,)
     constant : float or None
         See `ModelRows`.
+    shape_sum : callable or None
+        See `ModelRows`.
 
     Attributes
     ----------
@@ -50,7 +52,9 @@ class Family(ABC):
         weights: FloatArray,
         trials: FloatArray,
         constant: float | None = None,
+        shape_sum: ShapeSum | None = None,
     ) -> None:
+        del shape_sum  # of the negative binomial alone
         self.y = response
         self.w = weights
         self.wy = weights * response

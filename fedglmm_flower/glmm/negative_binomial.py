@@ -1,16 +1,12 @@
 """Overdispersed counts: the negative binomial with variance mu + mu^2 / theta."""
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.special import digamma, gammaln
 
 from fedglmm_flower.glmm.family import Family, safe_exp
-from fedglmm_flower.glmm.rows import FloatArray
+from fedglmm_flower.glmm.rows import FloatArray, ShapeSum
 
-_LARGE = 1e5  # beyond, log Gamma(y + theta) - log Gamma(theta) loses its digits
-
-ShapeSum = Callable[[float], tuple[float, float]]
+_LARGE = 1e4  # beyond, log Gamma(y + theta) - log Gamma(theta) loses its digits
 
 
 def log_rising(y: FloatArray, theta: float) -> tuple[FloatArray, FloatArray]:
@@ -55,6 +51,7 @@ class NegativeBinomialLog(Family):
         shape_sum: ShapeSum | None = None,
     ) -> None:
         super().__init__(response, weights, trials, constant)
+        own_rows = shape_sum is None
         if shape_sum is None:
             values, which = np.unique(response, return_inverse=True)
             counts = np.bincount(which, weights)
@@ -64,6 +61,7 @@ class NegativeBinomialLog(Family):
                 return float(counts @ logs), float(counts @ slopes)
 
         self.shape_sum: ShapeSum = shape_sum
+        self.own_rows = own_rows
 
     def response_constant(self) -> float:
         """Minus the sum of w log y!."""
@@ -121,6 +119,10 @@ class NegativeBinomialLog(Family):
 
     def start_psi(self, eta: FloatArray) -> float:
         """Moment estimate of theta, kept between 0.05 and 100."""
+        if not self.own_rows:  # pseudo-data do not scatter as counts do
+            few = np.linspace(np.log(0.05), np.log(100.0), 16)
+            values = [self.terms(eta, p)[0].sum() + self.aggregate(p)[0] for p in few]
+            return float(few[int(np.argmax(values))])
         mean = safe_exp(eta)
         excess = float(self.w @ ((self.y - mean) ** 2 - mean))
         theta = float(self.w @ mean**2) / max(excess, 1e-300)

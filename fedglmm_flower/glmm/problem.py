@@ -63,6 +63,7 @@ class Problem:
             rows.weights[order],
             rows.trials[order],
             rows.constant,
+            rows.shape_sum,
         )
         self.offset = rows.offset[order]
         self.plain = _times(rows.basis[order], coordinates.columns)

@@ -1,5 +1,6 @@
 """What the engine is given: rows, or per-cluster cross-products, as plain arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
+ShapeSum = Callable[[float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class ModelRows:
         the rows.  Given for pseudo-data.
     n_rows : int
         Number of real rows, the n of BIC.
+    shape_sum : callable or None
+        theta -> (sum of w log(Gamma(y + theta) / Gamma(theta)), its derivative), for
+        negative binomial pseudo-data.  None: computed from the rows.
     """
 
     names: tuple[str, ...]
@@ -83,6 +88,7 @@ class ModelRows:
     random: tuple[RandomTerm, ...]
     constant: float | None
     n_rows: int
+    shape_sum: ShapeSum | None = None
 
 
 @dataclass(frozen=True)

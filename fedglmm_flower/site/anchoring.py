@@ -39,7 +39,7 @@ def anchored_sums(
     batches : callable
         Gives all complete rows, anew at each call.
     responses : mapping
-        Sums of response times moment function.
+        See :func:`~fedglmm_flower.study.release.linear_sums`.
     mass : float
         Sum of the measure.
     dominance : dict
@@ -117,4 +117,6 @@ def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
         return rows.weights * rows.trials
     if kind == "exposure":
         return np.asarray(rows.weights * np.exp(rows.offset))
+    if kind == "amount":
+        return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
     return rows.weights

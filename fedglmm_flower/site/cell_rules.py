@@ -126,7 +126,8 @@ def value_rules(
     """
     Values of numeric columns: few values are levels, and few exceptions are patients.
 
-    Power sums of up to p determine up to p records that differ from all others.
+    Power sums of up to p determine up to p records that differ from all others, and
+    so do the gamma functions of a count at p shapes.
     """
     powers = [
         e
@@ -134,8 +135,11 @@ def value_rules(
         for e, factor in zip(s.monomial, model.factors, strict=True)
         if not factor
     ]
-    needed = max(policy.min_cell, max(powers, default=1) + 1)
+    least = max(policy.min_cell, max(powers, default=1) + 1)
+    shapes = sum(s.role == "shape" for s in statistics)
+    told = (model.response.name, f"response {model.response.name}")
     for name, found in moments.value_counts.items():
+        needed = max(least, shapes + 1) if shapes and name in told else least
         if found.values is None or found.counts is None:
             differ = float(MAX_TRACKED)
         else:

@@ -59,6 +59,9 @@ def watched_measures(
     elif kind == "exposure":
         with np.errstate(over="ignore"):
             measures["exposure"] = rows.weights * np.exp(rows.offset)
+    elif kind == "amount":
+        with np.errstate(over="ignore"):
+            measures["amount"] = rows.weights * rows.response * np.exp(-rows.offset)
     for name, measure in measures.items():
         yield name, measure
         for at, atom in enumerate(model.atoms):
@@ -76,9 +79,13 @@ def valued_columns(model: Model, watched: Mapping[str, FloatArray]) -> list[str]
     Columns whose single values a release may determine.
 
     A count of events enters to the first power only; its cells are judged by rows.
+    Not so where its logarithms or gamma functions are summed as well.
     """
     counts: set[str] = set()
-    if model.family != "gaussian" and model.response.expression is not None:
+    if (
+        model.family in ("binomial", "poisson")
+        and model.response.expression is not None
+    ):
         counts.update(model.response.expression.columns)
         counts.add(f"response {model.response.name}")
         for atom in model.atoms:

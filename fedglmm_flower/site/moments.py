@@ -94,7 +94,7 @@ def row_cells(model: Model, rows: AtomRows) -> CellCounts:
     if model.family == "binomial" or _response_is_binary(model):
         some, not_all = (y > 0).astype(np.float64), (y < m).astype(np.float64)
         return CellCounts(codes, one, y, m - y, some, not_all)
-    if model.family == "poisson":
+    if model.family in ("poisson", "nbinom2"):
         return CellCounts(codes, one, event_rows=(y > 0).astype(np.float64))
     return CellCounts(codes, one)
 

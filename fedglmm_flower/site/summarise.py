@@ -30,6 +30,7 @@ from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import (
     Statistic,
+    linear_sums,
     measure_of,
     release_statistics,
 )
@@ -297,7 +298,7 @@ def _at_anchor(
     """Sums at the site's anchor; none where it has no estimate."""
     measure, one = measure_of(model), model.constant
     sums_of = dict(zip(canonical, values, strict=True))
-    responses = {s.monomial: v for s, v in sums_of.items() if s.role == "y"}
+    responses = linear_sums(model, sums_of, n_rows)
     mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
     wanted = release_statistics(model, "anchored", 1)
     try:

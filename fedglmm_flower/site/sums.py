@@ -1,5 +1,6 @@
 """Sums of moment functions over a batch of rows."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,9 +10,10 @@ from scipy.special import gammaln
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
+from fedglmm_flower.glmm.shape import shape_values
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
-from fedglmm_flower.study.release import Statistic
+from fedglmm_flower.study.release import Role, Statistic
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -56,14 +58,8 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
         for k, measure in enumerate(measures):
             products[k] += (first * measure[part]) @ second.T
         responses += functions[plan.responses] @ (w * y)[part]
-    single = {"yy": 0.0, "y_offset": 0.0, "constant": 0.0}
-    roles = {s.role for s in statistics}
-    if "yy" in roles:
-        single["yy"] = float(np.sum(w * y * y))
-    if "y_offset" in roles:
-        single["y_offset"] = float(np.sum(w * y * rows.offset))
-    if "constant" in roles:
-        single["constant"] = float(np.sum(w * _constant(model, rows)))
+    single = _single(model, {s.role for s in statistics}, y, rows)
+    at_shapes = shape_values(y, w) if model.family == "nbinom2" else np.zeros(0)
     out = np.empty(len(statistics))
     for i, s in enumerate(statistics):
         if s.role == "x":
@@ -72,8 +68,27 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
             out[i] = responses[plan.y_at[s.monomial]]
         elif s.role == "log_factorial":
             out[i] = -float(w @ gammaln(_counts(model, rows, s.column) + 1))
+        elif s.role == "shape":
+            out[i] = at_shapes[s.column]
         else:
             out[i] = single[s.role]
+    return out
+
+
+def _single(
+    model: Model, roles: AbstractSet[Role], y: FloatArray, rows: AtomRows
+) -> dict[Role, float]:
+    """Sums of which a release has one at most."""
+    w = rows.weights
+    out: dict[Role, float] = {}
+    if "yy" in roles:
+        out["yy"] = float(np.sum(w * y * y))
+    if "y_offset" in roles:
+        out["y_offset"] = float(np.sum(w * y * rows.offset))
+    if "offset" in roles:
+        out["offset"] = float(np.sum(w * rows.offset))
+    if "constant" in roles:
+        out["constant"] = float(np.sum(w * _constant(model, rows)))
     return out
 
 
@@ -145,6 +160,8 @@ def _measure(name: str, rows: AtomRows) -> FloatArray:
         return rows.weights * rows.trials
     if name == "exposure":
         return np.asarray(rows.weights * np.exp(rows.offset))
+    if name == "amount":
+        return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
     return rows.weights
 
 
@@ -173,8 +190,10 @@ def _counts(model: Model, rows: AtomRows, at: int) -> FloatArray:
 def _constant(model: Model, rows: AtomRows) -> FloatArray:
     """Part of each row's log-likelihood that holds the response alone."""
     y, m = rows.response, rows.trials
-    if model.family == "poisson":
+    if model.family in ("poisson", "nbinom2"):
         return -gammaln(y + 1)
+    if model.family == "gamma":
+        return -np.log(y)
     if model.family == "binomial":
         return gammaln(m + 1) - gammaln(y + 1) - gammaln(m - y + 1)
     return np.zeros_like(y)

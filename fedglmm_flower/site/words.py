@@ -3,11 +3,18 @@
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import ANCHORED, Statistic, anchor_columns
+from fedglmm_flower.study.shapes import SHAPES
 
 _MEASURES = {
     "rows": "",
     "trials": ", each row counted as often as its trials",
     "exposure": ", each row weighted by its exposure exp(offset)",
+    "amount": ", each row weighted by its {response}{exposure}",
+}
+_CURVES = {
+    "binomial": "log(1 + exp(eta))",
+    "poisson": "exp(eta)",
+    "gamma": "exp(-eta)",
 }
 
 
@@ -29,25 +36,35 @@ def describe(model: Model, statistic: Statistic) -> str:
     function = _function(model, statistic.monomial)
     if statistic.role in ANCHORED:
         return _at_anchor(model, statistic, function) + weighted
-    atom = model.atoms[statistic.column].name if model.atoms else ""
-    single = {
-        "constant": "sum of the response-only part of the log-likelihood",
-        "log_factorial": f"minus sum of log({atom}!)",
-        "yy": f"sum of {response}^2",
-        "y_offset": f"sum of {response} * offset",
-    }
-    if statistic.role in single:
-        return single[statistic.role] + weighted
-    if statistic.role == "y":
-        product = response if function == "1" else f"{response} * {function}"
-        return f"sum of {product}{weighted}"
-    return f"sum of {function}{_MEASURES[statistic.measure]}{weighted}"
+    if statistic.role == "log_factorial":
+        return f"minus sum of log({model.atoms[statistic.column].name}!){weighted}"
+    if statistic.role == "shape":
+        theta = f"{SHAPES[statistic.column]:.6g}"
+        summed = f"log(gamma({response} + {theta}) / gamma({theta}))"
+    elif statistic.role == "y":
+        summed = response if function == "1" else f"{response} * {function}"
+    elif statistic.role == "x":
+        summed = f"{function}{_measure(model, statistic)}"
+    else:
+        summed = {
+            "constant": "the response-only part of the log-likelihood",
+            "yy": f"{response}^2",
+            "y_offset": f"{response} * offset",
+            "offset": "offset",
+        }[statistic.role]
+    return f"sum of {summed}{weighted}"
+
+
+def _measure(model: Model, statistic: Statistic) -> str:
+    exposure = "" if model.offset is None else " / exp(offset)"
+    text = _MEASURES[statistic.measure]
+    return text.format(response=model.response.name, exposure=exposure)
 
 
 def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
     column = anchor_columns(model)[statistic.column].name
-    curve = "log(1 + exp(eta))" if model.family == "binomial" else "exp(eta)"
-    tail = _MEASURES[statistic.measure]
+    curve = _CURVES[model.family]
+    tail = _measure(model, statistic)
     if statistic.role == "anchor":
         return f"own penalised estimate of {column}; eta below is its prediction"
     if statistic.role == "value":

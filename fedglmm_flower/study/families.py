@@ -12,12 +12,14 @@ LINKS: Final = {
     "gamma": ("log",),
     "nbinom2": ("log",),
 }
-# What a one-round release describes today; the engine on a table fits all LINKS.
-RELEASED: Final = {
-    ("gaussian", "identity"),
-    ("binomial", "logit"),
-    ("poisson", "log"),
+# Likelihoods that see the response through more than its sums with the columns.
+TWO_MEASURES: Final = {
+    ("binomial", "probit"),
+    ("binomial", "cloglog"),
+    ("nbinom2", "log"),
 }
+# Families whose offset is one more column with coefficient one.
+OFFSET_IS_COLUMN: Final = ("binomial", "nbinom2")
 
 
 def resolve_link(family: str, link: str | None) -> str:

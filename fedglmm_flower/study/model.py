@@ -15,6 +15,7 @@ from fedglmm_flower.study.expression import (
     is_column,
     parse_expression,
 )
+from fedglmm_flower.study.families import OFFSET_IS_COLUMN
 from fedglmm_flower.study.formula import Formula, parse_formula
 from fedglmm_flower.study.polynomial import (
     Monomial,
@@ -81,7 +82,7 @@ class Model:
     Everything a room below needs to know about the question.
 
     ``offset_column`` is set where an offset is one more atom with coefficient one
-    (design: binomial); elsewhere ``offset`` is computed row by row.
+    (binomial, nbinom2); elsewhere ``offset`` is computed row by row.
     """
 
     formula: Formula
@@ -169,7 +170,7 @@ def build_model(
     refuse_contradictions(parsed, fixed_terms, by_name, (total_offset, weight))
     for terms in (fixed_terms, *random_terms):
         builder.collect(terms)
-    if family == "binomial" and total_offset is not None:
+    if family in OFFSET_IS_COLUMN and total_offset is not None:
         builder.collect_expression(total_offset)
     fixed = tuple(builder.column(term) for term in fixed_terms)
     random = tuple(
@@ -183,7 +184,7 @@ def build_model(
                 "one is required; write (1 | group)"
             )
     offset_column = None
-    if family == "binomial" and total_offset is not None:
+    if family in OFFSET_IS_COLUMN and total_offset is not None:
         offset_column = builder.column(_offset_term(total_offset))
     return Model(
         formula=parsed,

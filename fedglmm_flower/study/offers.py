@@ -14,7 +14,7 @@ from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
 Offer = tuple[str, int]
 MAX_OFFERS: Final = 20
 # Families whose cumulant function is integrated against one measure.
-_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log")}
+_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log"), ("gamma", "log")}
 # Numbers that a site of 450 rows may send at three rows for each.
 _PLENTY: Final = 150
 _HIGHEST: Final = 5

@@ -3,24 +3,31 @@
 The log-likelihood of a GLMM with a canonical link sees the data through a few sums
 (design, section 3): those with the response are exact, and the cumulant function is
 integrated against the distribution of the model columns, which the moments up to
-order K describe.
+order K describe.  Probit, cloglog and negative binomial likelihoods integrate two
+functions, the second against the distribution weighted by the response; gamma's one
+is weighted by the response divided by its exposure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.joint import JOINT, count_atoms
 from fedglmm_flower.study.model import Model, ModelColumn
 from fedglmm_flower.study.polynomial import Monomial, products_by_degree
+from fedglmm_flower.study.shapes import SHAPES
 
 Role = Literal[
     "x",
     "y",
     "yy",
     "y_offset",
+    "offset",
     "constant",
+    "shape",
     "anchor",
     "value",
     "information",
@@ -28,7 +35,7 @@ Role = Literal[
     "log_factorial",
     "score",
 ]
-Measure = Literal["rows", "trials", "exposure"]
+Measure = Literal["rows", "trials", "exposure", "amount"]
 ANCHORED: tuple[Role, ...] = ("anchor", "value", "score", "information", "bend")
 # What a local anchor has no need to send tells a public one.
 PUBLIC: Role = "score"
@@ -47,19 +54,22 @@ class Statistic:
     ----------
     role : str
         ``x``, ``y``: moment function alone, or times the response.  ``yy``,
-        ``y_offset``, ``constant``: squared response, response times offset, and the
-        response-only part of the log-likelihood.  ``anchor``: a coefficient of the
+        ``y_offset``, ``offset``, ``constant``: squared response, response times
+        offset, offset, and the response-only part of the log-likelihood.  ``shape``:
+        the gamma functions of a negative binomial at one theta of
+        :data:`~fedglmm_flower.study.shapes.SHAPES`.  ``anchor``: a coefficient of the
         site's own penalised estimate.  ``value``, ``information``, ``bend``: sums of
         the cumulant function and its second and third derivatives at the anchor; see
         :mod:`fedglmm_flower.glmm.anchor`.  ``log_factorial``: minus log y! of an atom
         that may be a count.
-    measure : {"rows", "trials", "exposure"}
-        What weighs each row besides its prior weight.
+    measure : {"rows", "trials", "exposure", "amount"}
+        What weighs each row besides its prior weight; the amount is the response
+        divided by its exposure.
     monomial : tuple of int
         The moment function; the constant one where the role has none.
     column : int
-        Which model column an anchor or a bend, and which atom a ``log_factorial``
-        belongs to; 0 elsewhere.
+        Which model column an anchor or a bend, which shape, or which atom a
+        ``log_factorial`` belongs to; 0 elsewhere.
     degree : int
         Number of model columns in the product; a release of order K holds the
         statistics of degree at most K.
@@ -88,7 +98,29 @@ def measure_of(model: Model) -> Measure:
         return "trials"
     if model.family == "poisson" and model.offset is not None:
         return "exposure"
-    return "rows"
+    return "amount" if model.family == "gamma" else "rows"
+
+
+def linear_sums(
+    model: Model, sums: Mapping[Statistic, float], n_rows: int
+) -> dict[Monomial, float]:
+    """
+    The linear statistic of the likelihood, ``t'b``, by moment function.
+
+    Sums with the response; for gamma, whose log-likelihood is ``-sum(x'b) - sum
+    amount exp(-x'b)`` but for its dispersion, minus the sums of the rows.
+    """
+    if model.family != "gamma":
+        return {s.monomial: v for s, v in sums.items() if s.role == "y"}
+    rows = {
+        s.monomial: -v for s, v in sums.items() if (s.role, s.measure) == ("x", "rows")
+    }
+    return {model.constant: -float(n_rows), **rows}
+
+
+def response_order(model: Model, order: int) -> int:
+    """Order to which products with the response are summed in a release of order K."""
+    return order if (model.family, model.link) in TWO_MEASURES else 1
 
 
 def moment_degrees(model: Model, order: int) -> dict[Monomial, int]:
@@ -152,6 +184,11 @@ def release_statistics(
             f"release set: {release_set} with family gaussian; the canonical set is "
             "lossless there and smaller; change the study"
         )
+    if release_set == "anchored" and (model.family, model.link) in TWO_MEASURES:
+        raise StudyError(
+            f"release set: anchored with {model.family} and link {model.link}; the set "
+            "exists for binomial with logit, poisson and gamma; ask the canonical set"
+        )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
             f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
@@ -191,24 +228,31 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
     measure = measure_of(model)
     weighted = model.weights is not None
     degrees = moment_degrees(model, order)
-    single = moment_degrees(model, 1)
     found = [
         Statistic("x", measure, m, d)
         for m, d in degrees.items()
         if any(m) or weighted or measure != "rows"
     ]
-    if measure == "exposure":
+    if measure in ("exposure", "amount"):
         found += [
             Statistic("x", "rows", m, max(1, d))
             for m, d in moment_degrees(model, min(order, 2)).items()
             if any(m) or weighted
         ]
-    found += [Statistic("y", "rows", m, 1) for m in single]
+    if measure == "amount":
+        if model.offset is not None:
+            found.append(Statistic("offset", "rows", model.constant, 1))
+    else:
+        products = moment_degrees(model, response_order(model, order))
+        found += [Statistic("y", "rows", m, max(1, d)) for m, d in products.items()]
     if model.family == "gaussian":
         found.append(Statistic("yy", "rows", model.constant, 1))
     if measure == "exposure":
         found.append(Statistic("y_offset", "rows", model.constant, 1))
-    if model.family == "poisson" or measure == "trials":
+    if model.family == "nbinom2":
+        shapes = range(len(SHAPES))
+        found += [Statistic("shape", "rows", model.constant, 1, k) for k in shapes]
+    if model.family in ("poisson", "gamma", "nbinom2") or measure == "trials":
         found.append(Statistic("constant", "rows", model.constant, 1))
     return tuple(sorted(found, key=_canonical_order))
 
@@ -279,20 +323,15 @@ def _public(key: _Key) -> tuple[Statistic, ...]:
     )
 
 
-def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial]:
+def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial, int]:
     roles = (
-        "log_factorial",
-        "constant",
-        "y",
-        "y_offset",
-        "yy",
-        "x",
-        "value",
-        "information",
+        *("log_factorial", "constant", "shape", "offset", "y", "y_offset", "yy", "x"),
+        *("value", "information"),
     )
     return (
         roles.index(statistic.role),
         statistic.measure,
         statistic.degree,
         tuple(-e for e in statistic.monomial),
+        statistic.column,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
-from fedglmm_flower.study.families import RELEASED, resolve_link, resolve_method
+from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.grouping import check_groups
 from fedglmm_flower.study.joint import JOINT, joint_model
 from fedglmm_flower.study.model import Model, build_model
@@ -152,12 +152,6 @@ class Study:
             weights=self.weights,
             scales={name: (center, scale) for name, center, scale in self.scales},
         )
-        if (self.family, self.link) not in RELEASED:
-            raise StudyError(
-                f"study: {self.family} with link {self.link} has no release set in "
-                "this version; gaussian, binomial with logit and poisson have one; ask "
-                "one of them, or fit a table that may be seen as a whole with glmm.fit"
-            )
         check_groups(model.random, self.site_column, self.clusters, self.method)
         return model
 

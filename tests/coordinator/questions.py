@@ -23,15 +23,16 @@ from fedglmm_flower.site import (
     release,
 )
 from fedglmm_flower.study import Column, Study
+from fedglmm_flower.study.families import resolve_link
 
 SITES = ("east", "north", "south", "west")
 RUN = "run-1"
 LEVELS = ("p", "q", "r")
 
 
-def study_of(formula, family, *, order=3, **options) -> Study:
+def study_of(formula, family, *, order=3, link=None, **options) -> Study:
     """A study over every column that :func:`table_of` makes."""
-    link = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}[family]
+    link = resolve_link(family, link)
     columns = (
         Column("a", "continuous", center=1.0, scale=2.0),
         Column("b", "continuous"),
@@ -83,6 +84,11 @@ def table_of(family, rng, *, n=60, sites=SITES, trials=False) -> pd.DataFrame:
         frame["y"] = eta + rng.normal(size=total)
     elif family == "poisson":
         frame["y"] = rng.poisson(np.exp(0.4 * eta)).astype(float)
+    elif family == "gamma":
+        frame["y"] = np.exp(0.4 * eta) * rng.gamma(2.0, 0.5, total)
+    elif family == "nbinom2":
+        mean = np.exp(0.4 * eta) * rng.gamma(2.0, 0.5, total)
+        frame["y"] = rng.poisson(mean).astype(float)
     else:
         m = frame["m"].to_numpy() if trials else np.ones(total)
         p = 1 / (1 + np.exp(-eta))

@@ -1,6 +1,8 @@
 """Clusters of all sites: their labels in every group, and whose they are."""
 
-from dataclasses import replace
+from dataclasses from collections.abc import Callable
+from typing import Any
+import replace
 
 import pytest
 
@@ -101,7 +103,7 @@ def test_remainders_alone_are_refused():
 
 
 SMALL = SmallClusters("pooled", 2, 9)
-CLUSTERS = {
+CLUSTERS: dict[str, Callable[[ClusterRelease], dict[str, Any]]] = {
     "too deep": lambda one: {"clusters": (replace(one, cluster=("p", "q")),)},
     "none": lambda one: {"clusters": (replace(one, cluster=()),)},
     "an undeclared remainder": lambda one: {

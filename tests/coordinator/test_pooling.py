@@ -87,6 +87,94 @@ def test_sums_predict_tables_and_tell_marginal_means(weights, rng):
     )
 
 
+FACTORS_ALONE: tuple[tuple[str, dict[str, str]], ...] = (
+    ("binomial", {"link": "probit"}),
+    ("binomial", {"link": "probit", "trials": "m", "weights": "w"}),
+    ("binomial", {"link": "cloglog"}),
+    ("binomial", {"link": "cloglog", "trials": "m"}),
+    ("gamma", {}),
+    ("gamma", {"weights": "w"}),
+    ("gamma", {"offset": "log(t)"}),
+    ("gamma", {"offset": "log(t)", "weights": "w"}),
+    ("nbinom2", {}),
+    ("nbinom2", {"weights": "w"}),
+)
+
+
+@pytest.mark.parametrize(("family", "options"), FACTORS_ALONE)
+@pytest.mark.parametrize("method", ["laplace", "aghq:9"])
+def test_factor_sums_tell_all_that_other_likelihoods_see(family, options, method, rng):
+    """Every number of a fit agrees, dispersion, logLik, AIC and BIC included."""
+    study = study_of("y ~ f * h + g + (1 | site)", family, order=3, **options)
+    frame = table_of(family, rng, trials="trials" in options)
+    targets = targets_for(study, frame)
+    draws = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
+
+    found = fit_pseudo(study.model, targets, draws, method, GROUPS)
+
+    pooled = pooled_fit(study, frame, method)
+    assert all(one.rows.exact for (one,) in draws.values())
+    assert_same(found, pooled, 1e-7)
+    np.testing.assert_allclose(found.estimates, pooled.estimates, atol=1e-8)
+    assert found.loglik == pytest.approx(pooled.loglik, abs=1e-8)
+    if pooled.dispersion is not None:
+        assert found.dispersion == pytest.approx(pooled.dispersion, rel=1e-8)
+
+
+@pytest.mark.parametrize("family", ["binomial", "gamma", "nbinom2"])
+def test_sites_where_nothing_or_all_happens_are_fitted(family, rng):
+    """A site without events, or with events alone, has rows of one kind."""
+    link = "cloglog" if family == "binomial" else None
+    study = study_of("y ~ a + f + (1 | site)", family, order=3, link=link)
+    frame = table_of(family, rng, n=120)
+    if family != "gamma":
+        frame.loc[frame["site"] == "north", "y"] = 0.0
+        frame.loc[frame["site"] == "west", "y"] = 1.0
+    targets = targets_for(study, frame)
+    draws = {s: [pseudo_site(study.model, t, STARTS, 0)] for s, t in targets.items()}
+
+    found = fit_pseudo(study.model, targets, draws, "laplace", GROUPS)
+
+    pooled = pooled_fit(study, frame)
+    assert (np.abs(found.estimates - pooled.estimates) / pooled.se).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "far"),
+    [
+        ("binomial", {"link": "probit"}, 0.01),
+        ("binomial", {"link": "cloglog"}, 0.01),
+        ("binomial", {"link": "cloglog", "trials": "m", "offset": "0.3 * c"}, 0.03),
+        ("gamma", {}, 0.01),
+        ("gamma", {"offset": "log(t)"}, 0.01),
+        ("nbinom2", {}, 0.01),
+        ("nbinom2", {"offset": "log(t)"}, 0.01),
+    ],
+)
+def test_other_likelihoods_come_close_over_many_sites(family, options, far, rng):
+    """At K=4, 24 sites of 150 rows: a hundredth of a standard error or so."""
+    sites = tuple(f"s{k:02d}" for k in range(24))
+    formula = "y ~ a + b + h + (1 | site)"
+    study = study_of(formula, family, order=4, sites=sites, **options)
+    frame = table_of(family, rng, n=150, sites=sites, trials="trials" in options)
+    targets = targets_for(study, frame)
+    draws = {
+        s: [pseudo_site(study.model, t, STARTS, 4 * i + k) for k in range(3)]
+        for i, (s, t) in enumerate(targets.items())
+    }
+
+    found = fit_pseudo(study.model, targets, draws, "laplace", GROUPS)
+
+    pooled = pooled_fit(study, frame)
+    shift = np.abs(found.estimates - pooled.estimates) / pooled.se
+    assert shift.max() < far
+    np.testing.assert_allclose(found.se, pooled.se, rtol=0.02)
+    assert found.random[0].sd[0] == pytest.approx(pooled.random[0].sd[0], abs=0.002)
+    assert found.loglik == pytest.approx(pooled.loglik, abs=1.0)
+    if pooled.dispersion is not None:
+        assert found.dispersion == pytest.approx(pooled.dispersion, rel=0.005)
+
+
 @pytest.mark.parametrize(
     ("family", "options"),
     [

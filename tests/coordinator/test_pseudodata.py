@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedglmm_flower.coordinator.pseudodata import generate, responses_of
+from fedglmm_flower.coordinator.pseudodata import generate
+from fedglmm_flower.coordinator.responses import responses_of
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.study import Column

@@ -121,7 +121,9 @@ def test_random_effects_name_group_level_and_site():
     """Two levels, named as the design names them."""
     result = run(clinics(), "y ~ x + (1 | hospital/clinic)", "gaussian")
 
-    levels = {group: [] for group in ("hospital", "hospital:clinic")}
+    levels: dict[str, list[str]] = {
+        group: [] for group in ("hospital", "hospital:clinic")
+    }
     for row in result["ranef"]:
         levels[row["group"]].append(row["level"])
         if ":" in row["group"]:

@@ -141,3 +141,32 @@ def test_an_anchored_release_is_the_default_and_close(name, family, most, sd):
     assert np.abs(shift / columns(pooled, "se")).max() < most
     assert abs(result["random"][0]["sd"] - pooled["random"][0]["sd"]) < sd
     assert result["loglik"] == pytest.approx(pooled["loglik"], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "which", "family", "link", "most", "sd", "loglik"),
+    [
+        ("dietox_gamma", 0, "gamma", "log", 0.002, 1e-5, 0.02),
+        ("contraception", 0, "binomial", "probit", 0.01, 1e-4, 0.05),
+        ("contraception", 0, "binomial", "cloglog", 0.01, 1e-4, 0.05),
+        ("epil", 0, "nbinom2", "log", 1e-6, 1e-8, 1e-6),
+        ("salamanders", 0, "nbinom2", "log", 1e-6, 1e-8, 1e-6),
+        ("salamanders", 1, "nbinom2", "log", 0.06, 5e-4, 0.1),
+    ],
+)
+def test_other_families_are_close_by_default(
+    name, which, family, link, most, sd, loglik
+):
+    """Distances from our own pooled fit, in standard errors; exact without columns."""
+    about, _ = load(name)
+    formulas = about.get("formulas", about["formula"])
+    formula = formulas if isinstance(formulas, str) else formulas[which]
+
+    result = federation(name, formula, family, link=link, compare_pooled=True)
+
+    pooled = result["pooled"]
+    shift = columns(result, "estimate") - columns(pooled, "estimate")
+    assert result["converged"]
+    assert np.abs(shift / columns(pooled, "se")).max() < most
+    assert abs(result["random"][0]["sd"] - pooled["random"][0]["sd"]) < sd
+    assert result["loglik"] == pytest.approx(pooled["loglik"], abs=loglik)

@@ -7,7 +7,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedglmm_flower.coordinator.pseudodata import generate, responses_of
+from fedglmm_flower.coordinator.pseudodata import generate
+from fedglmm_flower.coordinator.responses import responses_of
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.study.polynomial import Monomial

@@ -8,8 +8,8 @@ from fedglmm_flower.site import FrameSource, Policy
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.summarise import summarise
 from fedglmm_flower.study import Column, Study
+from fedglmm_flower.study.families import resolve_link
 
-LINKS = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}
 COLUMNS = (
     Column("age", "continuous", low=0.0, high=120.0, center=60.0, scale=10.0),
     Column("cost", "continuous", low=0.0, center=4.0, scale=2.0),
@@ -36,7 +36,7 @@ def ask(formula: str, family: str = "gaussian", **changes) -> Study:
         "name": "asked",
         "formula": formula,
         "family": family,
-        "link": LINKS[family],
+        "link": resolve_link(family, None),
         "method": "reml" if family == "gaussian" else "laplace",
         "site_column": "hospital",
         "columns": COLUMNS,
@@ -60,6 +60,21 @@ STUDIES = {
     "poisson": ask("count ~ age + stage + (1 | hospital)", "poisson", order=3),
     "poisson, exposure": ask(
         "count ~ age*stage + offset(log(exposure))", "poisson", weights="weight"
+    ),
+    "probit": ask("died ~ age*female + (1 | hospital)", "binomial", link="probit"),
+    "cloglog, trials": ask(
+        "cbind(count, trials - count) ~ age + stage + offset(log(exposure))",
+        "binomial",
+        link="cloglog",
+        weights="weight",
+        order=3,
+    ),
+    "gamma": ask("cost ~ age + stage + (1 | hospital)", "gamma", order=3),
+    "gamma, exposure": ask(
+        "cost ~ age*stage + offset(log(exposure))", "gamma", weights="weight"
+    ),
+    "nbinom2": ask(
+        "trials ~ age*female + offset(log(exposure))", "nbinom2", weights="weight"
     ),
 }
 

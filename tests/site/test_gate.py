@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.gate import clear, inspect
+from fedglmm_flower.study.shapes import SHAPES
 from tests.site.conftest import LENIENT, ask, moments_of, patients
 
 
@@ -265,3 +266,49 @@ def test_the_public_words_of_a_refusal_hold_no_number(table):
         cleared(DIED, table, Policy(min_rows=1000))
 
     assert not any(c.isdigit() for c in caught.value.public + caught.value.code)
+
+
+def test_gamma_functions_at_many_shapes_need_as_many_counts(table):
+    """As power sums do, they determine that many counts unlike all others."""
+    study = ask("count ~ age", "nbinom2", order=1)
+    few, enough = table.copy(), table.copy()
+    few["count"] = (np.arange(len(few)) < len(SHAPES)).astype(float)
+    enough["count"] = (np.arange(len(enough)) < len(SHAPES) + 1).astype(float)
+
+    assert "values" in failed(study, few, LENIENT)
+    assert "values" not in failed(study, enough, LENIENT)
+    poisson = ask("count ~ age", "poisson", order=1)
+    assert "values" not in failed(poisson, few, LENIENT)
+
+
+def test_counts_of_a_negative_binomial_are_a_table(table):
+    """Few distinct counts: how many rows have each is determined, and protected."""
+    study = ask("count ~ age", "nbinom2", order=1)
+    table["count"] = np.where(np.arange(len(table)) < 200, 1.0, 0.0)
+    assert "values" not in failed(study, table, LENIENT)
+
+    table.loc[0, "count"] = 7.0
+
+    assert "values" in failed(study, table, LENIENT)
+
+
+def test_one_amount_that_is_nearly_all_is_dominant(table):
+    """The sums of a gamma study are weighted by its response."""
+    study = ask("cost ~ age + female", "gamma", order=2)
+    table.loc[0, "cost"] = 1e6
+    policy = replace(LENIENT, dominance_one=0.5, dominance_two=0.67)
+
+    assert "dominance" in failed(study, table, policy)
+
+
+def test_products_with_the_response_are_counted_to_their_order(table):
+    """Probit sums tell the events in every combination of levels, logit's do not."""
+
+    def crossed(link):
+        study = ask("died ~ female + stage", "binomial", order=2, link=link)
+        moments = moments_of(study, table)
+        found = inspect(study.model, moments, moments.statistics, LENIENT)
+        return [f for f in found if f.rule == "response-cells" and " x " in f.detail]
+
+    assert crossed("logit") == []
+    assert crossed("probit") != []

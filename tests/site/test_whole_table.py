@@ -95,7 +95,7 @@ def test_the_pooled_fit_is_of_the_sites_that_were_used(two):
         ("died ~ age + (1 | ward)", "binomial", {}, DataError, "'ward' is missing"),
         ("died ~ q + (1 | hospital)", "binomial", {}, DataError, "'q' is missing"),
         ("died ~ age + (1 | hospital)", "normal", {}, StudyError, "'normal'"),
-        ("died ~ age + (1 | hospital)", "gamma", {}, StudyError, "no release set"),
+        ("died ~ age + (1 | hospital)", "gamma", {}, DataError, "not positive"),
         ("died ~ 1 + (1 | hospital/q)", "binomial", {}, DataError, "'q' is missing"),
         ("died ~ age + (1|hospital)", "binomial", {"order": 9}, StudyError, ":9"),
         ("trials ~ age + (1 | hospital)", "binomial", {}, DataError, "0 and 1"),

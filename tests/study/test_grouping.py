@@ -76,8 +76,9 @@ def test_clusters_change_the_digest():
 
 def test_quadrature_takes_one_level_of_clusters():
     """Told before any site is asked."""
-    options = {"family": "binomial", "method": "aghq:5", "clusters": ("clinic",)}
+    options = {"method": "aghq:5", "clusters": ("clinic",)}
+    slopes = "z ~ x + (1 | clinic) + (0 + x | clinic)"
 
-    assert small("z ~ x + (1 | clinic) + (0 + x | clinic)", **options).model.random
+    assert small(slopes, "binomial", **options).model.random
     with pytest.raises(StudyError, match="one level of clusters; use laplace"):
-        small("z ~ x + (1 | hospital/clinic)", **options).model  # noqa: B018
+        small("z ~ x + (1 | hospital/clinic)", "binomial", **options).model  # noqa: B018

@@ -157,7 +157,7 @@ FOUR = ("age10", "pulse10", "sysbp10", "log(age10)")
         (["family"], "normal"),
         (["family"], "gamma"),
         (["link"], "identity"),
-        (["link"], "probit"),
+        (["link"], "cauchit"),
         (["method"], "reml"),
         (["method"], "aghq:0"),
         (["method"], "aghq:102"),
