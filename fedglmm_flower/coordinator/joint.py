@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.joint import require_family
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
 from fedglmm_flower.study.release import moment_degrees
@@ -80,6 +81,7 @@ def require_response(released: Study, asked: Model) -> None:
     StudyError
         It says what is missing.
     """
+    require_family(asked)
     basis = released.moment_model
     response, names = asked.response, [atom.name for atom in basis.atoms]
     if response.name not in names:

@@ -10,6 +10,7 @@ from fedglmm_flower.study.polynomial import Polynomial
 JOINT = "joint"
 # A column of this unit brings the sum of log y!, so that Poisson fits have constants.
 COUNT = "count"
+FAMILIES = (("gaussian", "identity"), ("binomial", "logit"), ("poisson", "log"))
 
 
 def joint_model(model: Model) -> Model:
@@ -31,6 +32,7 @@ def joint_model(model: Model) -> Model:
     StudyError
         If the rows have trials or an offset, which belong to one response alone.
     """
+    require_family(model)
     for what, given in (("trials", model.trials), ("an offset", model.offset)):
         if given is not None:
             raise StudyError(
@@ -57,6 +59,23 @@ def joint_model(model: Model) -> Model:
             for effect in model.random
         ),
     )
+
+
+def require_family(model: Model) -> None:
+    """
+    Refuse a family whose likelihood needs more than products with the response.
+
+    Raises
+    ------
+    StudyError
+        For all but gaussian, binomial with logit, and poisson.
+    """
+    if (model.family, model.link) not in FAMILIES:
+        raise StudyError(
+            f"joint set: {model.family} with link {model.link}; it holds gaussian, "
+            "binomial (logit) and poisson models; ask for another family, or for another "
+            "set in a new study"
+        )
 
 
 def count_atoms(model: Model) -> list[int]:

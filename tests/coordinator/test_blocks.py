@@ -1,8 +1,8 @@
 """Clusters of all sites: their labels in every group, and whose they are."""
 
-from dataclasses from collections.abc import Callable
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-import replace
 
 import pytest
 

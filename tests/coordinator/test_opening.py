@@ -154,7 +154,7 @@ def test_a_lower_order_is_accepted(small):
 
     assert refused == {}
     assert used["north"].released.order == 1
-    assert all(sum(map(bool, m)) <= 1 for m in used["north"].targets.moments)
+    assert all(sum(map(bool, m)) <= 1 for m in used["north"].targets[0].moments)
 
 
 def test_unexpected_sites_are_refused(small):

@@ -42,6 +42,8 @@ def ask(response="y", family="gaussian", **changes) -> Study:
         "clusters": ("clinic",),
         **changes,
     }
+    if "accept" in changes:
+        parts["release_set"], parts["order"] = changes["accept"][0]
     return Study(**parts)
 
 

@@ -47,7 +47,7 @@ def test_a_study_is_proposed_from_the_table(two):
     found = study_of(two, "died ~ age + stage + (1 | hospital)", "binomial")
 
     assert found.study.sites == ("north", "south")
-    assert (found.study.offers[0], found.site_column) == (("anchored", 3), "hospital")
+    assert (found.study.offers[0], found.site_column) == (("anchored", 5), "hospital")
     assert [len(found.source(site).frame) for site in ("south", "north")] == [50, 60]
     assert found.source("north").name == "site 'north'"
 
