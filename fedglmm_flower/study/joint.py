@@ -73,7 +73,7 @@ def require_family(model: Model) -> None:
     if (model.family, model.link) not in FAMILIES:
         raise StudyError(
             f"joint set: {model.family} with link {model.link}; it holds gaussian, "
-            "binomial (logit) and poisson models; ask for another family, or for another "
+            "binomial (logit) and poisson models; ask for another family, or another "
             "set in a new study"
         )
 

@@ -42,7 +42,7 @@ def ask(response="y", family="gaussian", **changes) -> Study:
         "clusters": ("clinic",),
         **changes,
     }
-    if "accept" in changes:
+    if changes.get("accept"):
         parts["release_set"], parts["order"] = changes["accept"][0]
     return Study(**parts)
 
