@@ -29,12 +29,16 @@ class Accuracy:
         Standard errors of the fit.
     loglik_shift : float or None
         Log-likelihood at order K minus that at order K-1.
+    sd_shift, sd_spread : array of shape (q,) or None
+        The same of the standard deviations of the random effects.
     """
 
     order_shift: FloatArray | None
     seed_spread: FloatArray
     se: FloatArray
     loglik_shift: float | None = None
+    sd_shift: FloatArray | None = None
+    sd_spread: FloatArray | None = None
 
     @property
     def error(self) -> FloatArray | None:
@@ -66,10 +70,20 @@ def accuracy_of(
     What has not converged says nothing about accuracy and is left out.
     """
     spread = np.zeros(len(fit.estimates))
+    sds = _sds(fit)
+    sd_spread = np.zeros(len(sds))
     if not fit.converged or (lower is not None and not lower.converged):
         lower = None
     if fit.converged and halves is not None and all(h.converged for h in halves):
         spread = np.abs(halves[0].estimates - halves[1].estimates) / 2
+        sd_spread = np.abs(_sds(halves[0]) - _sds(halves[1])) / 2
     shift = None if lower is None else fit.estimates - lower.estimates
     moved = None if lower is None else fit.loglik - lower.loglik
-    return Accuracy(shift, spread, np.nan_to_num(fit.se), moved)
+    sd_shift = None if lower is None else sds - _sds(lower)
+    se = np.nan_to_num(fit.se)
+    return Accuracy(shift, spread, se, moved, sd_shift, sd_spread)
+
+
+def _sds(fit: FittedModel) -> FloatArray:
+    """Standard deviations of all random effects."""
+    return np.array([sd for term in fit.random for sd in term.sd])

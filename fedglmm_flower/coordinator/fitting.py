@@ -52,7 +52,13 @@ class Fitted:
 
 
 def fit_releases(
-    study: Study, opened: Mapping[str, Opened], method: str, seed: int, tick: Tick
+    study: Study,
+    opened: Mapping[str, Opened],
+    method: str,
+    seed: int,
+    tick: Tick,
+    *,
+    most_draws: int = MOST_DRAWS,
 ) -> Fitted:
     """Fit accepted releases: from sums where that is lossless, else pseudo-data."""
     targets = {site: one.targets for site, one in opened.items()}
@@ -63,7 +69,7 @@ def fit_releases(
         model = fit_sums(study.model, targets, method, groups)
         tick("fit", 1, 1)
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
-    return _fit_approximate(study, opened, targets, method, seed, tick)
+    return _fit_approximate(study, opened, targets, method, seed, tick, most_draws)
 
 
 def _fit_approximate(
@@ -73,11 +79,12 @@ def _fit_approximate(
     method: str,
     seed: int,
     tick: Tick,
+    most_draws: int,
 ) -> Fitted:
     started = time.perf_counter()
     model, groups = study.model, _groups(study)
     require_determined(model, targets)
-    draws, lower = _draw(study, opened, targets, seed, tick)
+    draws, lower = _draw(study, opened, targets, seed, tick, most_draws)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
     fits = 1 if exact else 4
@@ -134,13 +141,14 @@ def _draw(
     targets: Mapping[str, Targets],
     seed: int,
     tick: Tick,
+    most_draws: int,
 ) -> tuple[dict[str, list[PseudoSite]], dict[str, list[PseudoSite]]]:
     """Several draws of pseudo-data for each site, and some of one order lower."""
     model = study.model
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
     rows = [planned_rows(t) for t in targets.values()]
     starts = Starts.for_rows(seed, max(rows))
-    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
+    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, most_draws))
 
     def site(name: str) -> tuple[list[PseudoSite], list[PseudoSite]]:
         # The block follows from the study, not from who takes part.
