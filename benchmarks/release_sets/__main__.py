@@ -82,7 +82,9 @@ def main() -> None:
     have = {(r["case"], r["kind"], r["label"]) for r in found}
     wanted = [(c, "set", s) for c in options.cases for s in options.sets]
     wanted += [(c, "principle", p) for c in options.cases for p in PRINCIPLES]
-    wanted += [(c, "later model", q) for c in options.cases for q in QUESTIONS.get(c, ())]
+    wanted += [
+        (c, "later model", q) for c in options.cases for q in QUESTIONS.get(c, ())
+    ]
     with threadpool_limits(1):
         for key in wanted:
             if key in have or options.print_only:

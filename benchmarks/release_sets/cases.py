@@ -94,7 +94,7 @@ class Case:
         """What a release of every site fixes; canonical where no anchor exists."""
         found = {}
         for site, moments in self.moments.items():
-            at = {s: v for s, v in zip(moments.statistics, moments.values, strict=True)}
+            at = dict(zip(moments.statistics, moments.values, strict=True))
             statistics = release_statistics(self.model, release_set, order)
             if not all(s in at for s in statistics):
                 statistics = release_statistics(self.model, "canonical", order)

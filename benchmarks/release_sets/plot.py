@@ -1,1 +1,2 @@
-def draw(found, path): pass
+def draw(found, path):
+    pass

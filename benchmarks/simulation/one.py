@@ -109,7 +109,9 @@ def _one_round(
         silent,
         most_draws=draws[offer[0]],
     )
-    sets = sorted({(o.released.release_set, o.released.order) for o in answers.values()})
+    sets = sorted(
+        {(o.released.release_set, o.released.order) for o in answers.values()}
+    )
     found = _estimates(setting, one.model)
     found |= {
         "statistics": len(table.study.statistics(offer[1], offer[0])),
@@ -123,7 +125,10 @@ def _one_round(
             "spread": _plain(accuracy.seed_spread),
             "sd_shift": _plain(accuracy.sd_shift),
             "sd_spread": _plain(accuracy.sd_spread),
+            "sd_se": _plain(accuracy.sd_se),
+            "missed": accuracy.missed,
             "approx_error": _plain(accuracy.error),
+            "sd_error": _plain(accuracy.sd_error),
         }
     return found
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
+from fedglmm_flower.coordinator.accuracy import (
+    Accuracy,
+    accuracy_of,
+    missed_share,
+    share_of_step,
+)
 from fedglmm_flower.coordinator.opening import Opened
 from fedglmm_flower.coordinator.pooling import (
     PseudoSite,
@@ -87,6 +92,9 @@ def _fit_approximate(
     draws, lower = _draw(study, opened, targets, seed, tick, most_draws)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
+    residuals = {
+        site: max(one.residual for one in many) for site, many in draws.items()
+    }
     fits = 1 if exact else 4
     tick("fit", 0, fits)
     fitted = fit_pseudo(model, targets, draws, method, groups)
@@ -109,13 +117,25 @@ def _fit_approximate(
             one.released.order > 1 or draws[site][0].rows.exact
             for site, one in opened.items()
         )
-        accuracy = accuracy_of(main, below if informative else None, halves)
+        accuracy = accuracy_of(
+            main,
+            below if informative else None,
+            halves,
+            share=share_of_step(
+                (one.released.release_set, one.released.order)
+                for site, one in opened.items()
+                if not draws[site][0].rows.exact
+            ),
+            missed=missed_share(
+                np.array([targets[site].n_rows for site in residuals], dtype=float),
+                np.array(list(residuals.values())),
+            ),
+        )
     tick("fit", fits, fits)
-    residual = max(one.residual for many in draws.values() for one in many)
     return Fitted(
         fitted,
         exact,
-        residual,
+        max(residuals.values()),
         accuracy,
         generated - started,
         time.perf_counter() - generated,
