@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.release_sets.cases import Case
+from fedglmm_flower.coordinator.fitting import UNMATCHED
 from fedglmm_flower.coordinator.pooling import PseudoSite, fit_pseudo, pseudo_site
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
@@ -35,18 +36,39 @@ class Shift:
     residual: float
 
 
+def met(
+    case: Case, targets: Targets, starts: Starts, block: int
+) -> tuple[Targets, PseudoSite]:
+    """
+    What a site's pseudo-data can meet, and a draw of them.
+
+    The rule of the package: where heavy tails keep moments out of reach, those of a
+    lower order are taken.
+    """
+    one = pseudo_site(case.model, targets, starts, block)
+    scarce = targets.n_rows < len(targets.moments)
+    order = max(case.degrees[m] for m in targets.moments)
+    while one.residual > UNMATCHED and not scarce and order > 2:
+        order -= 1
+        targets = targets.lower(case.degrees, order)
+        one = pseudo_site(case.model, targets, starts, block)
+    return targets, one
+
+
 def drawn(
     case: Case, targets: Mapping[str, Targets], draws: int
 ) -> dict[str, list[PseudoSite]]:
     """Pseudo-data of every site."""
     starts = Starts.for_rows(1, max(planned_rows(t) for t in targets.values()))
-    return {
-        site: [
-            pseudo_site(case.model, one, starts, block * draws + k)
-            for k in range(draws)
+    found = {}
+    for block, (site, wanted) in enumerate(targets.items()):
+        first = block * draws
+        lowered, one = met(case, wanted, starts, first)
+        more = [
+            pseudo_site(case.model, lowered, starts, first + k) for k in range(1, draws)
         ]
-        for block, (site, one) in enumerate(targets.items())
-    }
+        found[site] = [one, *more]
+    return found
 
 
 def shift_of(

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks.release_sets.cases import Case
-from benchmarks.release_sets.fitting import Shift, shift_of
+from benchmarks.release_sets.fitting import Shift, met, shift_of
 from fedglmm_flower.coordinator import pseudodata
 from fedglmm_flower.coordinator.pooling import PseudoSite
 from fedglmm_flower.coordinator.pseudodata import (
@@ -40,7 +40,8 @@ def by_principle(case: Case, order: int, principle: str) -> tuple[Shift, int]:
     if principle == "moved only":
         pseudodata._corrected = lambda rows, _targets: rows  # noqa: SLF001
     try:
-        for block, (site, targets) in enumerate(found.items()):
+        for block, (site, wanted) in enumerate(found.items()):
+            targets, _ = met(case, wanted, starts, block)
             if principle.startswith("moved"):
                 rows, off = generate(case.model, targets, starts, block), 0.0
             else:
