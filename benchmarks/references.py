@@ -48,7 +48,7 @@ def questions() -> list[tuple[str, str]]:
     found = []
     for name in NAMES:
         about, _ = load(name)
-        formulas = about.get("formulas", about.get("formula"))
+        formulas = about.get("formulas", about.get("formula", []))
         for formula in [formulas] if isinstance(formulas, str) else formulas:
             groups = re.findall(r"\|\s*([^()]*?)\s*\)", formula)
             if groups == [about["site"]]:
