@@ -15,14 +15,14 @@ FloatArray = npt.NDArray[np.float64]
 # distances of ten lie inside the stated one (docs/release-sets.md).
 # Error of a set in steps to it from the one below.  Plain moments gain the more the
 # higher the order; the anchored set below holds most of what the one above does.
-_ANCHORED = 1.25
+_ANCHORED = 1.0
 _CANONICAL = {2: 1.0, 3: 0.5}
 _CANONICAL_HIGH = 0.35
 CHANCE = 2.0
 # Sums that a site's pseudo-data miss, as a share of the standard errors.
 MISSED = 0.2
 # Standard deviations of random effects: steps, and a part of those of coefficients.
-_SD_STEPS, _SD_COMMON = 1.5, 0.1
+_SD_STEPS, _SD_COMMON = 1.5, 0.07
 # Pseudo-data are made to this precision.
 ROUNDING = 1e-6
 
