@@ -115,3 +115,16 @@ def test_fourth_order_is_within_a_fiftieth_of_a_standard_error(name, family):
     # What the release says of its own error is of the right size.
     own = columns(result, "approx_error") / columns(fit, "se")
     assert own.max() < 0.5
+
+
+@pytest.mark.slow
+def test_a_large_site_with_heavy_tails_is_met():
+    """Half of all patients are in one clinic, whose sums are hard to reach at once."""
+    formula = "y ~ gender + drive_thru_ind + pan_day_z + age_z + (1 | clinic_name)"
+
+    result = federation("chop", formula, "binomial", compare_pooled=True)
+
+    pooled = result["pooled"]
+    shift = columns(result, "estimate") - columns(pooled, "estimate")
+    assert np.abs(shift / columns(pooled, "se")).max() < 0.05
+    assert result["diagnostics"]["moment_residual"] < 1e-2
