@@ -137,11 +137,12 @@ def markdown(found: list[Record]) -> str:
         f"| {heads} | residual | bounds, SE and sd |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for r in found:
-        if r["set"] != DEFAULT:
-            continue
+    place = {question: i for i, question in enumerate(questions())}
+    found = [r for r in found if r["set"] == DEFAULT]
+    for r in sorted(found, key=lambda r: place[r["case"], r["formula"]]):
+        formula = r["formula"].replace("|", "\\|")
         if "failed" in r:
-            lines.append(f"| {r['case']} | `{r['formula']}` | {r['failed']} |")
+            lines.append(f"| {r['case']} | `{formula}` | {r['failed']} |")
             continue
         steps = np.subtract(r["estimates"], r["pooled"])
         shift = float(np.abs(steps / np.array(r["pooled_se"])).max())
@@ -155,7 +156,7 @@ def markdown(found: list[Record]) -> str:
             kept = kept and float(np.abs(steps).max()) <= 0.002
         said = "exact" if r["exact"] else f"{bounds[0]:g}, {bounds[1]:g}"
         lines.append(
-            f"| {r['case']} | `{r['formula']}` | {r['asked']} | {r['statistics']} | "
+            f"| {r['case']} | `{formula}` | {r['asked']} | {r['statistics']} | "
             f"{r['sites']} | {r['least_rows']} | {shift:.2g} | {sd:.1e} | "
             f"{r['residual']:.0e} | {said}: {'kept' if kept else '**missed**'} |"
         )

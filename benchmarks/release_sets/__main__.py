@@ -93,6 +93,9 @@ def main() -> None:
             found.append(record)
             with options.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+    place = {key: i for i, key in enumerate(wanted)}
+    found = [r for r in found if (r["case"], r["kind"], r["label"]) in place]
+    found.sort(key=lambda r: place[r["case"], r["kind"], r["label"]])
     sys.stdout.write(markdown(found))
     if options.plot is not None:
         from benchmarks.release_sets.plot import draw

@@ -10,7 +10,10 @@ from benchmarks.simulation.one import POOLED, Record
 
 FloatArray = npt.NDArray[np.float64]
 _WALD = 1.959963984540054
-Pairs = list[tuple[Record, Record]]
+_LEGEND = (
+    "Bias / root mean square error / coverage in percent of 95 % intervals: Wald's for "
+    "coefficients, and for the sd that of the likelihood-ratio test."
+)
 
 
 def markdown(
@@ -20,6 +23,8 @@ def markdown(
     lines: list[str] = []
     complete = {name: _complete(found, name, sets) for name in settings}
     lines += _distances(complete, sets)
+    if any(by_set[POOLED] for by_set in complete.values()):
+        lines += ["## Parameters", "", _LEGEND, ""]
     for name, by_set in complete.items():
         if by_set[POOLED]:
             lines += _parameters(SETTINGS[name], by_set)
@@ -51,8 +56,8 @@ def _distances(
 ) -> list[str]:
     heads = "setting | set | numbers | replicates | largest shift: median | 95 %"
     lines = [
-        f"| {heads} | in SE: median | 95 % | sd: 95 % |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        f"| {heads} | in SE: median | 95 % | sd: 95 % | coverage |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, by_set in complete.items():
         pooled = by_set[POOLED]
@@ -64,11 +69,15 @@ def _distances(
             shift = np.abs(steps).max(axis=1)
             in_se = np.abs(steps / _column(pooled, "se")).max(axis=1)
             sd = np.abs(_column(records, "sd") - _column(pooled, "sd"))
+            gap = 100 * np.abs(
+                _covered(SETTINGS[name], records) - _covered(SETTINGS[name], pooled)
+            )
             lines.append(
                 f"| {name} | {release_set} | {records[0]['statistics']} | "
                 f"{len(records)} | {np.median(shift):.1e} | "
                 f"{np.quantile(shift, 0.95):.1e} | {np.median(in_se):.4f} | "
-                f"{np.quantile(in_se, 0.95):.4f} | {np.quantile(sd, 0.95):.1e} |"
+                f"{np.quantile(in_se, 0.95):.4f} | {np.quantile(sd, 0.95):.1e} | "
+                f"{gap.max():.1f} |"
             )
     return [*lines, ""]
 
@@ -92,15 +101,19 @@ def _parameters(setting: Setting, by_set: dict[str, list[Record]]) -> list[str]:
     return [*lines, ""]
 
 
-def _cells(setting: Setting, records: Sequence[Record]) -> list[str]:
+def _covered(setting: Setting, records: Sequence[Record]) -> FloatArray:
+    """Share of intervals that hold the truth, of coefficients and of the sd."""
     estimates, se = _column(records, "estimates"), _column(records, "se")
-    off = estimates - np.array(setting.truth)
-    inside = (np.abs(off) <= _WALD * se).mean(axis=0)
+    inside = np.abs(estimates - np.array(setting.truth)) <= _WALD * se
+    return np.append(inside.mean(axis=0), _column(records, "sd_inside").mean())
+
+
+def _cells(setting: Setting, records: Sequence[Record]) -> list[str]:
+    off = _column(records, "estimates") - np.array(setting.truth)
     sd_off = _column(records, "sd") - setting.sd
-    sd_inside = _column(records, "sd_inside").mean()
     bias = [*off.mean(axis=0), sd_off.mean()]
     error = [*np.sqrt((off**2).mean(axis=0)), np.sqrt((sd_off**2).mean())]
-    covered = [*inside, sd_inside]
+    covered = _covered(setting, records)
     return [
         f"{b:+.4f} / {e:.4f} / {100 * c:.1f}"
         for b, e, c in zip(bias, error, covered, strict=True)

@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 # higher the order; the anchored set below holds most of what the one above does.
 _ANCHORED = 1.0
 _CANONICAL = {2: 1.0, 3: 0.5}
-_CANONICAL_HIGH = 0.35
+_CANONICAL_HIGH = 0.3
 CHANCE = 2.0
 # Sums that a site's pseudo-data miss, as a share of the standard errors.
 MISSED = 0.2
