@@ -58,6 +58,7 @@ def result_values(
         if error is not None and row["se"] is not None:
             size = float(error[i])
         fixed.append({**row, "approx_error": size})
+    random = _with_errors(plain["random"], fitted)
     shift = None if accuracy is None else accuracy.order_shift
     return {
         "format": FORMAT,
@@ -70,7 +71,7 @@ def result_values(
         "n_sites": len(opened),
         "n_rows": sum(one.n_rows for one in opened.values()),
         "fixed": fixed,
-        "random": plain["random"],
+        "random": random,
         "dispersion": plain["dispersion"],
         "residual_sd": plain["residual_sd"],
         "loglik": plain["loglik"],
@@ -104,6 +105,21 @@ def result_values(
             **{name: _version(name) for name in ("flwr", "numpy", "scipy", "pandas")},
         },
     }
+
+
+def _with_errors(rows: list[dict[str, Any]], fitted: Fitted) -> list[dict[str, Any]]:
+    """Standard deviations with their approximation errors; correlations have none."""
+    accuracy = fitted.accuracy
+    error = None if accuracy is None else accuracy.sd_error
+    sizes = iter(() if error is None else error.tolist())
+    found = []
+    for row in rows:
+        if "sd" in row:
+            size = 0.0 if fitted.exact else next(sizes, None)
+            found.append({**row, "approx_error": size})
+        else:
+            found.append(row)
+    return found
 
 
 def _sites(

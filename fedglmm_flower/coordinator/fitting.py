@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedglmm_flower.coordinator.accuracy import Accuracy, accuracy_of
+from fedglmm_flower.coordinator.accuracy import (
+    FOR_ANOTHER,
+    Accuracy,
+    accuracy_of,
+    missed_share,
+    share_of_step,
+)
 from fedglmm_flower.coordinator.blocks import (
     Block,
     block_numbers,
@@ -72,6 +78,7 @@ def fit_releases(
     tick: Tick,
     *,
     part: Submodel | None = None,
+    most_draws: int = MOST_DRAWS,
 ) -> Fitted:
     """
     Fit accepted releases: from sums where that is lossless, else pseudo-data.
@@ -90,6 +97,8 @@ def fit_releases(
         Called with stage, done and total.
     part : Submodel or None
         What is fitted instead of the released model.
+    most_draws : int
+        Draws of pseudo-data for each cluster, fewer where a set needs fewer.
     """
     targets = blocks_of(opened)
     require_clusters(study, targets)
@@ -106,8 +115,12 @@ def fit_releases(
         return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
     if part is not None and (study.is_joint or all(asked.model.factors)):
         # Without a continuous column its own moments may be a whole table.
-        return _fit_approximate(asked, opened, selected, method, seed, tick, None)
-    return _fit_approximate(study, opened, targets, method, seed, tick, part)
+        return _fit_approximate(
+            asked, opened, selected, method, seed, tick, None, most_draws
+        )
+    return _fit_approximate(
+        study, opened, targets, method, seed, tick, part, most_draws
+    )
 
 
 def _fit_approximate(
@@ -118,13 +131,14 @@ def _fit_approximate(
     seed: int,
     tick: Tick,
     part: Submodel | None,
+    most_draws: int,
 ) -> Fitted:
     started = time.perf_counter()
     model = study.model
     groups = (columns_of(study), labels_of(study, targets))
     if part is None:
         require_determined(model, targets)
-    draws, lower = _draw(study, opened, targets, seed, tick)
+    draws, lower = _draw(study, opened, targets, seed, tick, most_draws)
     if part is not None:
         # What was drawn for all released columns holds those of any model of them.
         model, targets = part.model, part.blocks(opened)
@@ -133,6 +147,9 @@ def _fit_approximate(
         require_determined(model, targets)
     generated = time.perf_counter()
     exact = all(one.rows.exact for many in draws.values() for one in many)
+    residuals = {
+        site: max(one.residual for one in many) for site, many in draws.items()
+    }
     fits = 1 if exact else 4
     tick("fit", 0, fits)
     fitted = fit_pseudo(model, targets, draws, method, *groups)
@@ -155,13 +172,30 @@ def _fit_approximate(
             opened[block[0]].released.order > 1 or many[0].rows.exact
             for block, many in draws.items()
         )
-        accuracy = accuracy_of(main, below if informative else None, halves)
+        accuracy = accuracy_of(
+            main,
+            below if informative else None,
+            halves,
+            share=(1.0 if part is None else FOR_ANOTHER)
+            * share_of_step(
+                (one.released.release_set, one.released.order)
+                for site, one in opened.items()
+                if any(
+                    not many[0].rows.exact
+                    for block, many in draws.items()
+                    if block[0] == site
+                )
+            ),
+            missed=missed_share(
+                np.array([targets[site].n_rows for site in residuals], dtype=float),
+                np.array(list(residuals.values())),
+            ),
+        )
     tick("fit", fits, fits)
-    residual = max(one.residual for many in draws.values() for one in many)
     return Fitted(
         fitted,
         exact,
-        residual,
+        max(residuals.values()),
         accuracy,
         generated - started,
         time.perf_counter() - generated,
@@ -187,13 +221,14 @@ def _draw(
     targets: Mapping[Block, Targets],
     seed: int,
     tick: Tick,
+    most_draws: int,
 ) -> tuple[dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]]]:
     """Several draws of pseudo-data for each cluster, and some of one order lower."""
     model = study.model
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
     rows = [planned_rows(t) for t in targets.values()]
     starts = Starts.for_rows(seed, max(rows))
-    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, MOST_DRAWS))
+    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, most_draws))
 
     numbers = block_numbers(study, targets)
 

@@ -35,6 +35,8 @@ MAX_ROWS = 4000
 # steep; with many more it is the other way round.
 ROWS_PER_ROW = 1.5
 LEAST_IN_CELL = 60
+# Residual from which an anchored move is tried again in two stages.
+STUCK = 1e-2
 _VARIES = 1e-9
 # The weights take up the rest.
 _WITH_ANCHOR: Final[Limits] = {"tolerance": 1e-6, "max_iterations": 60}
@@ -130,8 +132,15 @@ def generate(
     if anchored is not None:
         functions = AnchoredMoments(moments, anchored, place, at, sds[moving], start)
         goal = np.concatenate([goal, anchored.means])
+    box = problem.box()
     limits = {} if anchored is None else _WITH_ANCHOR
-    moved = transport(start, functions, goal, problem.box(), **limits)
+    moved = transport(start, functions, goal, box, **limits)
+    if anchored is not None and moved.residual > STUCK:
+        # Far from a Gaussian all at once is too much: the moments first.
+        known = goal[: len(goal) - len(anchored.means)]
+        first = transport(start, moments, known, box, **limits)
+        again = transport(first.points, functions, goal, box, **limits)
+        moved = min(moved, again, key=lambda one: one.residual)
     rows = PseudoRows(
         place(moved.points), weights * targets.total, moved.residual, exact=False
     )

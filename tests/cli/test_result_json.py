@@ -53,7 +53,7 @@ def test_result_json_has_the_keys_and_types_of_the_contract(family, tmp_path):
         assert row["z"] == pytest.approx(row["estimate"] / row["se"])
     (sd,) = result["random"]
 
-    assert set(sd) == {"group", "term1", "term2", "sd"}
+    assert set(sd) == {"group", "term1", "term2", "sd", "approx_error"}
     assert (sd["group"], sd["term1"], sd["term2"]) == ("hospital", "Intercept", None)
     assert sd["sd"] > 0
     assert (result["residual_sd"] is not None) == (family == "gaussian")

@@ -4,36 +4,91 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
-from fedglmm_flower.coordinator.accuracy import accuracy_of
+from fedglmm_flower.coordinator.accuracy import (
+    ROUNDING,
+    accuracy_of,
+    missed_share,
+    share_of_step,
+)
 
 
-def fit(*estimates) -> Any:
+def fit(*estimates, sd=0.5) -> Any:
     """As much of a fitted model as is looked at."""
     one = np.ones(len(estimates))
+    term = SimpleNamespace(sd=np.array([sd]), levels=("a",) * 8)
     return SimpleNamespace(
-        estimates=np.array(estimates), se=one, converged=True, loglik=0.0
+        estimates=np.array(estimates),
+        se=one,
+        converged=True,
+        loglik=0.0,
+        random=(term,),
     )
+
+
+def accuracy(main, lower, halves, *, share=2.0, missed=0.0) -> Any:
+    """Diagnostics, with round numbers for what is measured."""
+    return accuracy_of(main, lower, halves, share=share, missed=missed)
 
 
 def test_shift_and_spread_are_those_of_the_fits():
-    """The order shift is against the lower order, the spread half that of halves."""
-    found: Any = accuracy_of(
-        fit(1.0, 2.0), fit(0.7, 2.0), (fit(1.1, 2.2), fit(0.9, 1.4))
-    )
+    """The order shift is against the set below, the spread half that of halves."""
+    found = accuracy(fit(1.0, 2.0), fit(0.7, 2.0), (fit(1.1, 2.2), fit(0.9, 1.4)))
 
     np.testing.assert_allclose(found.order_shift, [0.3, 0.0])
     np.testing.assert_allclose(found.seed_spread, [0.1, 0.4])
     common = 0.3 / np.sqrt(2)
-    np.testing.assert_allclose(found.error, np.hypot([0.6, 2 * common], [0.1, 0.4]))
+    steps = 2.0 * np.hypot([0.3, 0.0], common)
+    np.testing.assert_allclose(found.error, np.hypot(steps, [0.2, 0.8]))
+
+
+def test_a_standard_deviation_has_an_error_too():
+    """It follows from its own steps, and a little from those of the coefficients."""
+    main, lower = fit(1.0, sd=0.5), fit(1.0, sd=0.4)
+    found = accuracy(main, lower, (fit(1.0, sd=0.52), fit(1.0, sd=0.48)))
+
+    np.testing.assert_allclose(found.sd_error, np.hypot(2.0 * 1.5 * 0.1, 2.0 * 0.02))
+    moved = accuracy(main, fit(0.0, sd=0.4), (fit(1.0), fit(1.0)))
+    assert moved.sd_error > accuracy(main, lower, (fit(1.0), fit(1.0))).sd_error
+
+
+def test_what_sites_miss_widens_every_error():
+    """A release whose sums are not met is not as good as its order says."""
+    same = fit(1.0, 2.0)
+
+    met = accuracy(same, same, (same, same))
+    off = accuracy(same, same, (same, same), missed=0.5)
+
+    np.testing.assert_allclose(met.error, ROUNDING)
+    np.testing.assert_allclose(off.error, 0.1)
+
+
+def test_missed_sums_count_by_their_rows():
+    """One site in a hundred that misses matters a hundred times less than all."""
+    rows, residuals = np.full(100, 50.0), np.full(100, 0.01)
+    few = np.where(np.arange(100) == 0, 0.01, 0.0)
+
+    assert missed_share(rows, residuals) == pytest.approx(10 * missed_share(rows, few))
+    assert missed_share(rows, np.zeros(100)) == 0.0
+
+
+def test_the_weakest_set_decides():
+    """Among sites that sent different sets the least accurate one is believed."""
+    shares = [share_of_step([("canonical", k)]) for k in (2, 3, 4, 5, 6)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert share_of_step([("canonical", 5), ("canonical", 2)]) == shares[0]
+    assert share_of_step([("anchored", 3), ("canonical", 4)]) > shares[2]
 
 
 def test_without_a_lower_order_the_error_is_unknown():
     """At K=1 there is nothing to compare with; the spread alone is no error."""
-    found = accuracy_of(fit(1.0), None, (fit(1.1), fit(0.9)))
+    found = accuracy(fit(1.0), None, (fit(1.1), fit(0.9)))
 
     assert found.order_shift is None
     assert found.error is None
+    assert found.sd_error is None
 
 
 def test_fits_that_have_not_converged_say_nothing():
@@ -41,7 +96,7 @@ def test_fits_that_have_not_converged_say_nothing():
     good, bad = fit(1.0), fit(5.0)
     bad.converged = False
 
-    found = accuracy_of(good, bad, (fit(1.1), bad))
+    found = accuracy(good, bad, (fit(1.1), bad))
 
     assert found.order_shift is None
     np.testing.assert_array_equal(found.seed_spread, [0.0])

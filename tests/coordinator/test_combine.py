@@ -82,7 +82,13 @@ def test_keys_are_those_of_the_contract(rng):
         assert list(row) == SITE
     for row in result["ranef"]:
         assert list(row) == ["group", "level", "term", "estimate", "sd"]
-    assert result["random"][0].keys() == {"group", "term1", "term2", "sd"}
+    assert result["random"][0].keys() == {
+        "group",
+        "term1",
+        "term2",
+        "sd",
+        "approx_error",
+    }
     assert list(result["diagnostics"]) == [
         "moment_residual", "order_shift", "seed_spread", "eta_range", "warnings",
     ]  # fmt: skip

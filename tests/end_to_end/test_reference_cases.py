@@ -170,3 +170,16 @@ def test_other_families_are_close_by_default(
     assert np.abs(shift / columns(pooled, "se")).max() < most
     assert abs(result["random"][0]["sd"] - pooled["random"][0]["sd"]) < sd
     assert result["loglik"] == pytest.approx(pooled["loglik"], abs=loglik)
+
+
+@pytest.mark.slow
+def test_a_large_site_with_heavy_tails_is_met():
+    """Half of all patients are in one clinic, whose sums are hard to reach at once."""
+    formula = "y ~ gender + drive_thru_ind + pan_day_z + age_z + (1 | clinic_name)"
+
+    result = federation("chop", formula, "binomial", compare_pooled=True)
+
+    pooled = result["pooled"]
+    shift = columns(result, "estimate") - columns(pooled, "estimate")
+    assert np.abs(shift / columns(pooled, "se")).max() < 0.05
+    assert result["diagnostics"]["moment_residual"] < 1e-2

@@ -1,0 +1,1 @@
+"""Error of the fit against the count of numbers that a site sends."""

@@ -1,0 +1,1 @@
+"""Pooled fits and release sets over simulated designs, replicate by replicate."""

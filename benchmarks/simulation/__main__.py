@@ -1,0 +1,90 @@
+"""
+Run what is missing, and print the tables.
+
+Replicates of all settings take turns, so that a run can be stopped at any time and
+taken up again: every record is one line of the results file.
+
+Run: ``python -m benchmarks.simulation --replicates 200 --results simulation.jsonl``.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from threadpoolctl import threadpool_limits
+
+from benchmarks.simulation.designs import SETTINGS
+from benchmarks.simulation.one import POOLED, Record, records
+from benchmarks.simulation.tables import markdown
+from fedglmm_flower.coordinator.fitting import MOST_DRAWS
+
+SETS = ("canonical:2", "canonical:3", "canonical:4", "anchored:3")
+
+
+def read(path: Path) -> list[Record]:
+    """Records so far; a line that was cut off by a crash is left out."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+@contextmanager
+def progress(total: int, done: int) -> Iterator[Progress]:
+    """A bar on a terminal; silence in a pipe."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        bar.add_task("replicates", total=total, completed=done)
+        yield bar
+
+
+def main() -> None:
+    """Take turns, write each record as it comes, and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation")
+    parser.add_argument("--results", type=Path, default=Path("simulation.jsonl"))
+    parser.add_argument("--replicates", type=int, default=200)
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS))
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument(
+        "--canonical-draws",
+        type=int,
+        default=MOST_DRAWS,
+        help="most draws of pseudo-data for canonical sets",
+    )
+    options = parser.parse_args()
+    for name in set(options.settings) - set(SETTINGS):
+        parser.error(f"setting {name!r} is not known; one of {', '.join(SETTINGS)}")
+    draws = {"canonical": options.canonical_draws, "anchored": MOST_DRAWS}
+    found = read(options.results)
+    have = {(r["setting"], r["replicate"], r["set"]) for r in found}
+    wanted = [POOLED, *options.sets]
+    todo = [
+        (setting, replicate, missing)
+        for replicate in range(options.replicates)
+        for setting in options.settings
+        if (missing := [s for s in wanted if (setting, replicate, s) not in have])
+    ]
+    total = options.replicates * len(options.settings)
+    with threadpool_limits(1), progress(total, total - len(todo)) as bar:
+        for setting, replicate, missing in todo:
+            new = records(SETTINGS[setting], replicate, missing, draws)
+            with options.results.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(record) + "\n" for record in new)
+            found.extend(new)
+            bar.advance(bar.task_ids[0])
+    sys.stdout.write(markdown(found, options.settings, wanted))
+
+
+if __name__ == "__main__":
+    main()
