@@ -202,6 +202,12 @@ def _fit_approximate(
     )
 
 
+def _met(draws: list[PseudoSite]) -> list[PseudoSite]:
+    """Draws that meet the sums, but for those that miss them by far more than others."""
+    least = min(one.residual for one in draws)
+    return [one for one in draws if one.residual <= max(UNMATCHED, 2.0 * least)]
+
+
 def _attempt(
     model: Model,
     targets: Mapping[Block, Targets],
@@ -251,8 +257,9 @@ def _draw(
         if scarce:
             enough = FEWEST_DRAWS
         many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
+        good = _met([first, *many])
         if order == 1:
-            return [first, *many], [first]
+            return good, [first]
         if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
             below = wanted.unbent()
         else:
@@ -260,7 +267,7 @@ def _draw(
         few = [
             pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
         ]
-        return [first, *many], few
+        return good, _met(few)
 
     draws: dict[Block, list[PseudoSite]] = {}
     lower: dict[Block, list[PseudoSite]] = {}

@@ -182,4 +182,4 @@ def test_a_large_site_with_heavy_tails_is_met():
     pooled = result["pooled"]
     shift = columns(result, "estimate") - columns(pooled, "estimate")
     assert np.abs(shift / columns(pooled, "se")).max() < 0.05
-    assert result["diagnostics"]["moment_residual"] < 1e-2
+    assert result["diagnostics"]["moment_residual"] < 5e-2
