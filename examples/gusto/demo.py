@@ -33,7 +33,9 @@ def main() -> int:
     study = make_federation(HERE / "gusto.csv", OUTPUT / "federation")
     console.print(f"  model    {study.formula}")
     console.print(f"  family   {study.family}, {study.link} link")
-    console.print(f"  study    {study.digest[:16]}..., {study.release_set}:{study.order}")
+    console.print(
+        f"  study    {study.digest[:16]}..., {study.release_set}:{study.order}"
+    )
     console.print(f"  sites    {len(study.sites)}, each with its own folder and key")
     with PrivateSuperLink(OUTPUT / "flower-home", "--simulation") as superlink:
         console.print(f"  Flower   Simulation Engine on {superlink.address}")

@@ -203,7 +203,7 @@ def _fit_approximate(
 
 
 def _met(draws: list[PseudoSite]) -> list[PseudoSite]:
-    """Draws that meet the sums, but for those that miss them by far more than others."""
+    """Draws, but for those that miss the sums by far more than others do."""
     least = min(one.residual for one in draws)
     return [one for one in draws if one.residual <= max(UNMATCHED, 2.0 * least)]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedglmm_flower.coordinator.plausible import require_plausible
 from fedglmm_flower.coordinator.targets import Targets, targets_of
 from fedglmm_flower.envelope import (
     Binding,
@@ -170,6 +171,9 @@ def _open(
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
+    if released.spent.mechanism == "none":
+        for cluster in released.clusters:
+            require_plausible(study.moment_model, statistics, cluster, site)
     targets = tuple(
         targets_of(
             study.moment_model, statistics, cluster, site, public=study.anchor_values
