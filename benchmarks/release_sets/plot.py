@@ -31,6 +31,7 @@ def draw(found: Sequence[Record], path: Path) -> None:
     sets = [r for r in found if r["kind"] == "set" and "failed" not in r]
     cases = list(dict.fromkeys(r["case"] for r in sets))
     mpl.rcParams["svg.hashsalt"] = "release-sets"
+    mpl.rcParams["svg.fonttype"] = "none"
     figure, panels = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
     for panel, case in zip(panels.flat, cases, strict=False):
         for start, name, style, color in dict.fromkeys(_KINDS):
@@ -61,7 +62,13 @@ def draw(found: Sequence[Record], path: Path) -> None:
             for label, handle in zip(labels, handles, strict=True)
             if label not in entries
         )
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=9,
+    )
     figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)
 
