@@ -55,7 +55,10 @@ class Expansion:
         x = frame.columns @ f
         eta = self.anchor @ x + frame.offset @ f
         bow = np.einsum("in,ij,jn->n", x, self.spread, x)
-        return {"value": h(eta, 0), "information": h(eta, 2), "bend": h(eta, 3) * bow}
+        found = {"value": h(eta, 0), "information": h(eta, 2), "bend": h(eta, 3) * bow}
+        if frame.model.family == "binomial":
+            found["value of the others"] = h(-eta, 0)
+        return found
 
     def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:
         """

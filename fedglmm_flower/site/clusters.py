@@ -115,12 +115,24 @@ def _pass(
     rows = sum(found.clusters[path].n_rows for path in failed)
     told = rows if rows >= policy.min_cell else None
     small = SmallClusters("left_out", len(failed), told)
-    if policy.small_clusters == "pool":
+    if policy.small_clusters == "pool" and _can_pool(found, failed, policy):
         rest = _clear(study, pooled(failed), policy, offer)
         if rest is not None:
             passed[(REMAINDER,) * len(study.clusters)] = rest
             small = SmallClusters("pooled", len(failed), rows)
     return ClearedSite(passed, found.n_missing, small) if passed else None
+
+
+def _can_pool(found: SiteMoments, failed: frozenset[Path], policy: Policy) -> bool:
+    """
+    Whether the remainder without its largest cluster would be one too.
+
+    Whoever knows that one, from another study or as its own, subtracts it.
+    """
+    if not policy.enabled:
+        return True
+    rows = sorted(found.clusters[path].n_rows for path in failed)
+    return sum(rows[:-1]) >= policy.min_rows
 
 
 def _clear(

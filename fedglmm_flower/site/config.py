@@ -44,6 +44,9 @@ class DisclosureTable(_Strict):
         float, Field(ge=1, allow_inf_nan=False, strict=True)
     ] = Policy.rows_per_statistic
     min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR, strict=True)] = Policy.min_cell
+    min_effective_rows: Annotated[float, Field(ge=1, allow_inf_nan=False)] = (
+        Policy.min_effective_rows
+    )
     dominance_one: Share = Policy.dominance_one
     dominance_two: Share = Policy.dominance_two
     allow_expressions: Annotated[bool, Field(strict=True)] = False

@@ -15,11 +15,17 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Dominance:
-    """The sum of ``|x|`` of a column and its two largest contributions."""
+    """The sum of ``|x|`` of a column, its two largest contributions, and of squares."""
 
     total: float
     largest: float
     second: float
+    squares: float = 0.0
+
+    @property
+    def rows(self) -> float:
+        """How many equal contributions are spread as widely (Kish 1965)."""
+        return self.total**2 / self.squares if self.squares > 0 else np.inf
 
 
 def watched_columns(
@@ -102,6 +108,8 @@ def update_dominance(
     for name, column in pairs:
         size = np.abs(column)
         total = float(size.sum())
+        with np.errstate(over="ignore", under="ignore"):
+            squares = float(size @ size)
         old = known.get(name, Dominance(0.0, 0.0, 0.0))
         both = [old.largest, old.second]
         for _ in range(min(2, len(size))):
@@ -109,4 +117,6 @@ def update_dominance(
             both.append(float(size[at]))
             size[at] = -1.0
         both = sorted(both)[-2:]
-        known[name] = Dominance(old.total + total, both[1], both[0])
+        known[name] = Dominance(
+            old.total + total, both[1], both[0], old.squares + squares
+        )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from fedglmm_flower.study.expression import Expression, as_powers
 from fedglmm_flower.study.model import Model
 
+# Beyond cubes, powers of a column single out its largest values.
+MOST_POWER = 3
 _LOGS = ("log", "log2", "log10", "log1p", "sqrt")
 Leaf = Callable[[ast.expr], bool]
 
@@ -16,9 +18,10 @@ def free_expressions(model: Model) -> Iterator[str]:
 
     A narrow bump such as ``exp(-1000*(age-83)**2)`` makes every sum a value of one
     patient.  Accepted are, for predictors, a column, an affine function of one, or a
-    logarithm or root of a column plus a constant, with products and whole powers of
-    these; for weights and trials, sums of columns; for offsets, linear combinations
-    of columns and their logarithms; for responses, a column, its log or root, or sums.
+    logarithm or root of a column plus a constant, with products of these and their
+    powers to the third; for weights and trials, sums of columns; for offsets, linear
+    combinations of columns and their logarithms; for responses, a column, its log or
+    root, or sums.
     """
     response = model.response.expression
     if response is not None and not (_is_sum(response.tree) or _is_root(response.tree)):
@@ -32,12 +35,24 @@ def free_expressions(model: Model) -> Iterator[str]:
             exempt = {base for base, _ in as_powers(model.offset).powers}
         else:
             yield f"offset {model.offset.text}"
+    yield from _high_powers(model)
     for atom in model.atoms:
         known = atom.expression
         if known is None or known in exempt:
             continue
         if not (_is_transform(known.tree) or _is_affine(known)):
             yield f"term {known.text}"
+
+
+def _high_powers(model: Model) -> Iterator[str]:
+    columns = [*model.fixed, *(c for effect in model.random for c in effect.columns)]
+    for column in columns:
+        if any(
+            e > MOST_POWER and not factor
+            for m in column.polynomial
+            for e, factor in zip(m, model.factors, strict=True)
+        ):
+            yield f"power {column.name}"
 
 
 def _is_name(tree: ast.expr) -> bool:

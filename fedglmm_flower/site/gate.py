@@ -73,6 +73,7 @@ def clear(
             return Cleared(moments, name, order, statistics, values, findings)
         worst = findings
     failed = "; ".join(f.detail for f in worst if not f.passed)
+    failed = failed or "the site has no estimate of its own, which the study demands"
     raise DisclosureError(
         f"disclosure: at the lowest order, {failed}; every rule of the policy is "
         "required; merge levels, leave out a column, or take no part in this study"
@@ -108,12 +109,30 @@ def inspect(
     findings.extend(nesting_rules(model, moments, policy))
     findings.extend(value_rules(model, moments, statistics, policy))
     findings.extend(_dominance(moments.dominance, policy))
+    findings.extend(_dominance(moments.measures, policy))
+    findings.extend(_spread(moments.measures, policy))
     if any(s.role in ANCHORED for s in statistics):
         shares = {f"the {k} at the anchor": d for k, d in moments.at_anchor.items()}
         findings.extend(_dominance(shares, policy))
+        findings.extend(_spread(shares, policy))
     if is_public(statistics):
         findings.extend(_effective_rows(moments, policy))
     return tuple(findings)
+
+
+def _spread(shares: Mapping[str, Dominance], policy: Policy) -> Iterator[Finding]:
+    """Weights that are all but zero for most rows are a window on the others."""
+    for name, d in shares.items():
+        # Inside a level the rule is that of cells.
+        level = name.endswith("]")
+        needed = policy.min_cell if level else policy.min_effective_rows
+        if level or " x " not in name:
+            yield Finding(
+                "effective-rows",
+                d.rows >= needed,
+                f"effective rows: {name} is spread over {d.rows:.1f} rows, at least "
+                f"{needed:g} required",
+            )
 
 
 def _effective_rows(moments: Moments, policy: Policy) -> Iterator[Finding]:

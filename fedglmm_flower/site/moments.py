@@ -49,6 +49,8 @@ class Moments:
         events.
     at_anchor : mapping
         Dominance of single records in what an anchored release sums.
+    measures : mapping
+        Dominance in what weighs rows, and in its products with columns and levels.
     effective : mapping
         Over how many rows the functions at a public anchor are spread.
     """
@@ -65,6 +67,7 @@ class Moments:
     value_counts: Mapping[str, ValueCounts]
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
     effective: Mapping[str, Effective] = field(default_factory=dict)
+    measures: Mapping[str, Dominance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

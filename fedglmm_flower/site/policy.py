@@ -25,6 +25,9 @@ class Policy:
     dominance_one, dominance_two : float
         Largest share of the sum of ``|x|`` of the largest record, and of the two
         largest records.
+    min_effective_rows : float
+        Over how many rows weights, amounts and what is summed at a site's own anchor
+        must be spread, ``(sum w)^2 / sum w^2``.
     allow_expressions : bool
         True accepts formulas with any expression, also one that singles out a patient.
     small_clusters : {"pool", "leave_out"}
@@ -40,6 +43,7 @@ class Policy:
     dominance_one: float = 0.50
     dominance_two: float = 0.67
     allow_expressions: bool = False
+    min_effective_rows: float = 20.0
     # Measured (docs/guide.md): where small clusters differ, leaving out errs more.
     small_clusters: Literal["pool", "leave_out"] = "pool"
     cluster_names: Literal["given", "numbered"] = "given"

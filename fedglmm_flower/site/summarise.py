@@ -217,6 +217,7 @@ class _Tally:
         self.n_rows = 0
         self.cells: CellCounts | None = None
         self.dominance: dict[str, Dominance] = {}
+        self.measures: dict[str, Dominance] = {}
         self.values_at: dict[str, ValueCounts] = {}
 
     def add(
@@ -237,7 +238,7 @@ class _Tally:
         self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
         watched = watched_columns(model, columns, rows)
         update_dominance(self.dominance, watched)
-        update_dominance(self.dominance, watched_measures(model, columns, rows))
+        update_dominance(self.measures, watched_measures(model, columns, rows))
         for name in valued_columns(model, watched):
             counts = count_values(self.values_at.get(name), watched[name], each)
             self.values_at[name] = counts
@@ -269,6 +270,7 @@ class _Tally:
             dominance=self.dominance,
             value_counts=self.values_at,
             effective=effective,
+            measures=self.measures,
         )
 
 

@@ -135,15 +135,14 @@ def test_a_row_without_a_cluster_is_a_missing_row():
 
 def test_small_clusters_are_pooled_into_a_remainder():
     """Their rows go out together, under the name of none."""
-    source = hospital(a=80, b=30, c=120, d=40)
+    source = hospital(a=80, b=30, c=120, d=40, e=25)
 
     found = answer(source)
 
-    assert names(found) == {("a",): 80, ("c",): 120, (REMAINDER,): 70}
-    assert found.small == SmallClusters("pooled", 2, 70)
-    together = answer(
-        FrameSource(source.frame.assign(clinic=source.frame.clinic.replace({"d": "b"})))
-    )
+    assert names(found) == {("a",): 80, ("c",): 120, (REMAINDER,): 95}
+    assert found.small == SmallClusters("pooled", 3, 95)
+    one = source.frame.clinic.replace({"d": "b", "e": "b"})
+    together = answer(FrameSource(source.frame.assign(clinic=one)))
     sums = {entry.cluster: entry.values for entry in together.clusters}
     np.testing.assert_allclose(found.clusters[0].values, sums[("b",)], rtol=1e-12)
 
@@ -225,9 +224,9 @@ def test_the_name_of_a_small_cluster_does_not_leave(small):
 def test_numbers_stand_for_names_where_the_policy_says_so():
     """By size, so that the alphabet tells nothing; the remainder keeps its name."""
     policy = Policy(cluster_names="numbered")
-    found = answer(hospital(a=80, **{SECRET: 120}, c=30, d=30), policy)
+    found = answer(hospital(a=80, **{SECRET: 120}, c=30, d=30, e=30), policy)
 
-    assert names(found) == {("#1",): 120, ("#2",): 80, (REMAINDER,): 60}
+    assert names(found) == {("#1",): 120, ("#2",): 80, (REMAINDER,): 90}
     assert SECRET.encode() not in encode_release(found)
 
 
