@@ -23,7 +23,7 @@ def simulate(
         str | None, typer.Option(help="lme4 syntax: 'y ~ x + (1 | hospital)'.")
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="gaussian, binomial or poisson.")
+        str | None, typer.Option(help="gaussian, binomial, poisson, gamma, nbinom2")
     ] = None,
     link: Annotated[str | None, typer.Option(help="Canonical by default.")] = None,
     site_column: Annotated[

@@ -21,7 +21,9 @@ app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
 def init(
     data: Annotated[Path, typer.Argument(help="CSV or Parquet that may be seen.")],
     formula: Annotated[str, typer.Option(help="lme4 syntax.")],
-    family: Annotated[str, typer.Option(help="gaussian, binomial or poisson.")],
+    family: Annotated[
+        str, typer.Option(help="gaussian, binomial, poisson, gamma, nbinom2")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write study.toml.")] = Path(
         "study.toml"
     ),
@@ -32,7 +34,9 @@ def init(
     weights: Annotated[str | None, typer.Option()] = None,
     levels: Annotated[list[str] | None, typer.Option(help="COL=a,b,c")] = None,
     order: Annotated[int | None, typer.Option(min=1, max=MAX_ORDER)] = None,
-    release_set: Annotated[str | None, typer.Option(help="anchored, canonical")] = None,
+    release_set: Annotated[
+        str | None, typer.Option(help="anchored, canonical, joint")
+    ] = None,
     method: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """

@@ -1,11 +1,12 @@
 """How far a one-round estimate may be from the pooled one, from the release alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.offers import Offer
 
@@ -18,6 +19,10 @@ FloatArray = npt.NDArray[np.float64]
 _ANCHORED = 1.0
 _CANONICAL = {2: 1.0, 3: 0.5}
 _CANONICAL_HIGH = 0.3
+# Where a column is this heavy-tailed at some site (fourth standardised moment; three
+# is normal), moments converge slowly or not at all, and steps tell too little.
+HEAVY = 8.0
+_HEAVY = 2.0
 CHANCE = 2.0
 # An anchored release is of the model it was made for; another may be further off than
 # its own steps tell.
@@ -30,21 +35,52 @@ _SD_STEPS, _SD_COMMON = 1.5, 0.07
 ROUNDING = 1e-6
 
 
-def share_of_step(offers: Iterable[Offer]) -> float:
+def share_of_step(offers: Iterable[Offer], tails: float = 3.0) -> float:
     """
     Error of a fit as a share of the step to it, by the weakest set that is used.
+
+    Parameters
+    ----------
+    offers : iterable of (str, int)
+        Sets and orders that were used.
+    tails : float
+        Typical fourth standardised moment of the heaviest-tailed column.
 
     Examples
     --------
     >>> share_of_step([("canonical", 4), ("canonical", 3)])
     0.5
     """
+    heavy = _HEAVY if tails > HEAVY else 0.0
     return max(
-        _CANONICAL.get(order, _CANONICAL_HIGH)
+        max(heavy, _CANONICAL.get(order, _CANONICAL_HIGH))
         if name in ("canonical", "joint")
         else _ANCHORED
         for name, order in offers
     )
+
+
+def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float:
+    """
+    Median over sites of the largest fourth standardised moment of a column.
+
+    Three where no release holds fourth moments.
+    """
+    found = []
+    for one in targets:
+        largest = 3.0
+        for at, factor in enumerate(factors):
+            unit = [tuple(k * (i == at) for i in range(len(factors))) for k in range(5)]
+            # A factor has no fourth moment, but may have a fifth level.
+            if factor or any(u not in one.moments for u in unit[1:]):
+                continue
+            m1, m2, m3, m4 = (one.moments[u] for u in unit[1:])
+            variance = m2 - m1**2
+            if variance > 1e-9 * (1 + m1**2):
+                fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+                largest = max(largest, fourth / variance**2)
+        found.append(largest)
+    return float(np.median(found)) if found else 3.0
 
 
 def missed_share(rows: FloatArray, residuals: FloatArray) -> float:

@@ -16,6 +16,7 @@ from fedglmm_flower.coordinator.opening import (
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
+from fedglmm_flower.errors import FedglmmError
 from fedglmm_flower.study.families import resolve_method
 from fedglmm_flower.study.study import Study
 
@@ -101,10 +102,17 @@ def combine(
         # A joint release answers its own question as it does any other.
         part = Submodel(study, study) if study.is_joint else None
         fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
-    pooled = options.pooled(tuple(opened)) if options.pooled else None
-    return Result(
-        result_values(study, opened, why, fitted, run_id, summarise_s, pooled, seed)
+    pooled, doubt = None, []
+    try:
+        pooled = options.pooled(tuple(opened)) if options.pooled else None
+    except FedglmmError as error:
+        # A comparison that fails is no reason to lose the result.
+        doubt = [f"no pooled fit of the {len(opened)} sites used: {error}"]
+    values = result_values(
+        study, opened, why, fitted, run_id, summarise_s, pooled, seed
     )
+    values["diagnostics"]["warnings"] += doubt
+    return Result(values)
 
 
 def seed_of(study: Study, seed: int | None) -> int:

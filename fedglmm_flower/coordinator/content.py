@@ -8,7 +8,12 @@ from typing import Any
 
 from fedglmm_flower.coordinator.blocks import blocks_of, site_of_levels
 from fedglmm_flower.coordinator.fitting import Fitted
-from fedglmm_flower.coordinator.opening import MISSING_CODES, Opened, Refusal
+from fedglmm_flower.coordinator.opening import (
+    GATE_CODES,
+    MISSING_CODES,
+    Opened,
+    Refusal,
+)
 from fedglmm_flower.coordinator.result import FORMAT
 from fedglmm_flower.coordinator.small import small_warnings
 from fedglmm_flower.study.study import Study
@@ -87,7 +92,7 @@ def result_values(
             if accuracy is None
             else [float(v) for v in accuracy.seed_spread],
             "eta_range": plain["eta_range"],
-            "warnings": _warnings(study, opened, plain, fitted),
+            "warnings": _warnings(study, opened, why, plain, fitted),
         },
         "pooled": None if pooled is None else dict(pooled),
         "privacy": None,
@@ -186,11 +191,31 @@ def _ranef(
     return out
 
 
+def _refused(opened: Mapping[str, Opened], why: Mapping[str, Refusal]) -> list[str]:
+    """A gate looks at the response: who passes is not who is alike."""
+    refused = [r for r in why.values() if r.code in GATE_CODES]
+    if not refused:
+        return []
+    text = (
+        f"{len(refused)} of {len(opened) + len(why)} sites were held back by their "
+        "disclosure policy or have no rows; that may depend on the response (a site of "
+        "few events is held back, one of none may not be), so that the sites used need "
+        "not represent all; errors that are stated here are against the rows of the "
+        "sites used"
+    )
+    return [text]
+
+
 def _warnings(
-    study: Study, opened: Mapping[str, Opened], plain: dict[str, Any], fitted: Fitted
+    study: Study,
+    opened: Mapping[str, Opened],
+    why: Mapping[str, Refusal],
+    plain: dict[str, Any],
+    fitted: Fitted,
 ) -> list[str]:
     found = [str(text) for text in plain["warnings"]]
     found += small_warnings(opened)
+    found += _refused(opened, why)
     if fitted.exact:
         return found
     asked = study.offers[0]
@@ -238,13 +263,19 @@ def _warnings(
     large = [
         row["name"]
         for row, size, s in zip(plain["fixed"], error, se, strict=True)
-        if s and size > 0.2 * s
+        if s and size > 0.1 * s
     ]
     if large:
         found.append(
-            "the approximation may move these estimates by more than 0.2 standard "
-            f"errors: {', '.join(large)}; see approx_error, and use a higher order if "
-            "the sites allow it"
+            "the approximation may move these estimates by more than 0.1 standard "
+            f"errors: {', '.join(large)}; see approx_error, and use a better set or a "
+            "higher order where the sites allow it"
+        )
+    sds = None if fitted.accuracy is None else fitted.accuracy.sd_error
+    if sds is not None and (sds > 0.02).any():
+        found.append(
+            "the approximation may move a standard deviation of the random effects by "
+            f"{float(sds.max()):.2g}; see approx_error there"
         )
     return found
 

@@ -12,6 +12,7 @@ from fedglmm_flower.coordinator.accuracy import (
     FOR_ANOTHER,
     Accuracy,
     accuracy_of,
+    heaviest_tails,
     missed_share,
     share_of_step,
 )
@@ -177,15 +178,7 @@ def _fit_approximate(
             below if informative else None,
             halves,
             share=(1.0 if part is None else FOR_ANOTHER)
-            * share_of_step(
-                (one.released.release_set, one.released.order)
-                for site, one in opened.items()
-                if any(
-                    not many[0].rows.exact
-                    for block, many in draws.items()
-                    if block[0] == site
-                )
-            ),
+            * _share(model, opened, targets, draws),
             missed=missed_share(
                 np.array([targets[site].n_rows for site in residuals], dtype=float),
                 np.array(list(residuals.values())),
@@ -200,6 +193,22 @@ def _fit_approximate(
         generated - started,
         time.perf_counter() - generated,
     )
+
+
+def _share(
+    model: Model,
+    opened: Mapping[str, Opened],
+    targets: Mapping[Block, Targets],
+    draws: Mapping[Block, list[PseudoSite]],
+) -> float:
+    """Error as a share of the step, by the sites that are not exact."""
+    open_ones = [block for block, many in draws.items() if not many[0].rows.exact]
+    offers = {
+        (opened[b[0]].released.release_set, opened[b[0]].released.order)
+        for b in open_ones
+    }
+    tails = heaviest_tails([targets[b] for b in open_ones], model.factors)
+    return share_of_step(offers, tails)
 
 
 def _met(draws: list[PseudoSite]) -> list[PseudoSite]:

@@ -117,7 +117,10 @@ def _accuracy(result: Mapping[str, Any]) -> str:
     ]
     text = f"approximate: pseudo-data miss no moment by more than {residual:.1g} sd"
     if errors:
-        text += f"; estimates within about {max(errors):.2g} standard errors of pooled"
+        text += (
+            f"; estimates within about {max(errors):.2g} standard errors of a pooled "
+            "fit of these sites"
+        )
     return text
 
 
