@@ -59,18 +59,29 @@ class AnchoredMoments:
 
     def slopes(self, points: FloatArray) -> FloatArray:
         """Gradients of all functions, shape (functions, d, rows)."""
-        polynomials = self.moments.slopes(points)[self.moments.which]
+        moments, (rows, d) = self.moments, points.shape
+        polynomials = moments.slopes(points)
+        out = np.zeros((len(self.scale), d, rows))
+        for k, e in enumerate(moments.exponents.T):
+            used = np.flatnonzero(e)
+            out[used, k] = polynomials[moments.which[used], k] * self.indicators[used]
         expansion = self.anchored.expansion
         more = expansion.slopes(self.place(points), self.moving)[: self.known]
-        more *= self.sds[:, None]
-        more *= self.scale[-self.known :, None, None]
-        return np.concatenate([polynomials * self.indicators[:, None, :], more])
+        sizes = self.sds * self.scale[-self.known :, None]
+        np.multiply(more, sizes[:, :, None], out=out[-self.known :])
+        return out
 
     def gram(self, slopes: FloatArray) -> FloatArray:
         """Mass-weighted products of the functions' gradients."""
-        weighted = (slopes * np.sqrt(self.weights)).reshape(len(slopes), -1)
-        products: FloatArray = weighted @ weighted.T
-        return products
+        root = np.sqrt(self.weights)
+        out = np.zeros((len(slopes), len(slopes)))
+        at_anchor = np.ones(self.known, dtype=np.bool_)
+        for k, e in enumerate(self.moments.exponents.T):
+            # A moment is flat along an atom that it does not contain.
+            used = np.flatnonzero(np.append(e > 0, at_anchor))
+            weighted = slopes[used, k] * root
+            out[np.ix_(used, used)] += weighted @ weighted.T
+        return out
 
     def combine(self, alpha: FloatArray, slopes: FloatArray) -> FloatArray:
         """Gradient of ``sum_j alpha_j f_j`` at every row, shape (rows, d)."""

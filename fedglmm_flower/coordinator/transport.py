@@ -53,6 +53,8 @@ MAX_ITERATIONS = 200
 TOLERANCE = 1e-10
 _LONGEST_STEP = 1.0
 LAYER = 0.3
+# Of products inside cells that are held at once.
+_MOST_NUMBERS = 2**23
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,22 @@ class HermiteMoments:
         cells, self.starts, self.cell = np.unique(
             index, return_index=True, return_inverse=True
         )
-        masks = masks[:, cells]
-        share = np.maximum(masks @ np.add.reduceat(weights, self.starts), 1e-12)
+        # Functions with the same indicator part share their sums over cells.
+        parts, part = np.unique(masks[:, cells], axis=0, return_inverse=True)
+        self.part = part.ravel()
+        share = np.maximum(parts @ np.add.reduceat(weights, self.starts), 1e-12)
         # A moment inside a rare cell is judged by the spread it has there.
-        self.scale: FloatArray = 1.0 / np.sqrt(share)
-        self.masks = masks * self.scale[:, None]
+        scale = 1.0 / np.sqrt(share)
+        self.parts = parts * scale[:, None]
+        self.scale: FloatArray = scale[self.part]
+        self.masks = self.parts[self.part]
+        # The derivative of a Hermite product is one of lower degree.
+        unit = np.eye(exponents.shape[1], dtype=np.int64)
+        below = np.maximum(self.degrees[:, None, :] - unit, 0)
+        self.lower, at = np.unique(
+            below.reshape(-1, exponents.shape[1]), axis=0, return_inverse=True
+        )
+        self.below = at.reshape(below.shape[:2])
 
     def values(self, points: FloatArray) -> FloatArray:
         """Means of all functions, shape (m,)."""
@@ -173,35 +186,63 @@ class HermiteMoments:
     def slopes(self, points: FloatArray) -> FloatArray:
         """Gradients of the polynomials, shape (polynomials, d, rows)."""
         tables = self._tables(points)
-        factors = [table[self.degrees[:, k]] for k, table in enumerate(tables)]
-        out = np.empty((len(self.degrees), len(tables), len(points)))
+        lower = np.ones((len(self.lower), len(points)))
         for k, table in enumerate(tables):
-            e = self.degrees[:, k]
-            out[:, k] = np.sqrt(e)[:, None] * table[np.maximum(e - 1, 0)]
-            for other, factor in enumerate(factors):
-                if other != k:
-                    out[:, k] *= factor
+            used = np.flatnonzero(self.lower[:, k])
+            lower[used] *= table[self.lower[used, k]]
+        out = np.zeros((len(self.degrees), len(tables), len(points)))
+        for k, e in enumerate(self.degrees.T):
+            used = np.flatnonzero(e)
+            size = np.sqrt(e[used])[:, None]
+            out[used, k] = size * lower[self.below[used, k]]
         return out
 
     def gram(self, slopes: FloatArray) -> FloatArray:
         """Mass-weighted products of the functions' gradients, shape (m, m)."""
-        weighted = slopes * np.sqrt(self.weights)
         out = np.zeros((len(self.masks), len(self.masks)))
-        ends = [*self.starts[1:], len(self.weights)]
-        for cell, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
-            rows = weighted[:, :, start:end].reshape(len(weighted), -1)
-            inner = rows @ rows.T
-            active = np.flatnonzero(self.masks[:, cell])
-            size, which = self.masks[active, cell], self.which[active]
-            scaled = inner[np.ix_(which, which)] * size * size[:, None]
-            out[np.ix_(active, active)] += scaled
+        count = len(self.degrees)
+        at_once = max(1, _MOST_NUMBERS // count**2)
+        for first in range(0, len(self.starts), at_once):
+            cells = np.arange(first, min(first + at_once, len(self.starts)))
+            inner = self._inner(slopes, cells)
+            for part, mask in enumerate(self.parts):
+                active = np.flatnonzero(mask[cells])
+                if not len(active):
+                    continue
+                members = np.flatnonzero(self.part == part)
+                own = inner[active][:, self.which[members]].reshape(len(active), -1)
+                here = cells[active]
+                sums = (self.parts[:, here] * mask[here]) @ own
+                columns = self.part * (len(members) * count) + self.which
+                at = count * np.arange(len(members))[:, None] + columns
+                out[members] += np.take(sums, at)
         return out
+
+    def _inner(self, slopes: FloatArray, cells: IntArray) -> FloatArray:
+        """The same of polynomials inside some cells, shape (cells, E, E)."""
+        root = np.sqrt(self.weights)
+        inner = np.zeros((len(cells), len(self.degrees), len(self.degrees)))
+        ends = np.append(self.starts[1:], len(root))
+        for k, e in enumerate(self.degrees.T):
+            # A polynomial is flat along an atom that it does not contain.
+            used = np.flatnonzero(e)
+            weighted, block = slopes[used, k] * root, np.ix_(used, used)
+            for one, start, end in zip(
+                inner, self.starts[cells], ends[cells], strict=True
+            ):
+                rows = weighted[:, start:end]
+                one[block] += rows @ rows.T
+        return inner
 
     def combine(self, alpha: FloatArray, slopes: FloatArray) -> FloatArray:
         """Gradient of ``sum_j alpha_j f_j`` at every row, shape (rows, d)."""
-        parts = np.zeros((len(self.degrees), self.masks.shape[1]))
-        np.add.at(parts, self.which, self.masks * alpha[:, None])
-        total: FloatArray = np.einsum("er,ekr->rk", parts[:, self.cell], slopes)
+        sizes = np.zeros((len(self.degrees), self.masks.shape[1]))
+        np.add.at(sizes, self.which, self.masks * alpha[:, None])
+        total = np.empty((slopes.shape[2], slopes.shape[1]))
+        ends = [*self.starts[1:], len(self.weights)]
+        for cell, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
+            moved = np.tensordot(sizes[:, cell], slopes[:, :, start:end], 1)
+            total[start:end] = moved.T
         return total
 
     def _tables(self, points: FloatArray) -> list[FloatArray]:
@@ -267,7 +308,8 @@ def transport(
     steps = stalls = 0
     while steps < max_iterations and np.abs(residual).max(initial=0.0) > tolerance:
         steps += 1
-        slopes = functions.slopes(points) * box.slope(free).T
+        slopes = functions.slopes(points)
+        slopes *= box.slope(free).T
         gram = functions.gram(slopes)
         moved = False
         while damping < 1e8:

@@ -1,12 +1,17 @@
 """The functions whose sums an anchored release fixes, on rows of atoms."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
+from fedglmm_flower.study.polynomial import Monomial
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,10 @@ class Expansion:
         h1, h2, h3, h4 = (h(eta, k) for k in (1, 2, 3, 4))
         out = np.empty((1 + 2 * len(x) + len(f), len(moving), len(eta)))
         for a, at in enumerate(moving):
-            lower = [
-                tuple(e - 1 if i == at and e else e for i, e in enumerate(m))
-                for m in frame.monomials
-            ]
-            power = np.array([m[at] for m in frame.monomials], dtype=np.float64)
-            df = evaluate_monomials(atoms, lower, model.factors) * power[:, None]
+            used, powers, lower = _derivatives(frame.monomials, at)
+            df = np.zeros_like(f)
+            df[used] = evaluate_monomials(atoms, lower, model.factors)
+            df[used] *= powers[:, None]
             dx = frame.columns @ df
             d_eta = self.anchor @ dx + frame.offset @ df
             d_bow = 2.0 * (dx * vx).sum(axis=0)
@@ -99,3 +102,16 @@ class Expansion:
                 ]
             )
         return out
+
+
+@lru_cache(maxsize=256)
+def _derivatives(
+    monomials: tuple[Monomial, ...], at: int
+) -> tuple[IntArray, FloatArray, tuple[Monomial, ...]]:
+    """Which monomials vary with a continuous atom; their powers; one power less."""
+    used = [j for j, m in enumerate(monomials) if m[at]]
+    powers = np.array([monomials[j][at] for j in used], dtype=np.float64)
+    lower = tuple(
+        tuple(e - (i == at) for i, e in enumerate(monomials[j])) for j in used
+    )
+    return np.array(used, dtype=np.int64), powers, lower

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fedglmm_flower.coordinator import transport as module
 from fedglmm_flower.coordinator.transport import (
     Box,
     HermiteMoments,
@@ -117,6 +118,17 @@ def test_gram_is_made_of_the_gradients(rng):
 
     direct = np.einsum("jik,lik,i->jl", each, each, functions.weights)
     np.testing.assert_allclose(gram, direct, rtol=1e-10, atol=1e-10)
+
+
+def test_gram_is_the_same_in_parts(rng, monkeypatch):
+    """Cells that are summed a few at a time add up to those summed at once."""
+    functions, points = problem(rng, rows=60, cells=7)
+    slopes = functions.slopes(points)
+    whole = functions.gram(slopes)
+
+    monkeypatch.setattr(module, "_MOST_NUMBERS", 2 * len(functions.degrees) ** 2)
+
+    np.testing.assert_allclose(functions.gram(slopes), whole, rtol=1e-12, atol=1e-12)
 
 
 def test_transport_reaches_the_targets(rng):
