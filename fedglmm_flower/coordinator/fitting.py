@@ -255,7 +255,8 @@ def _draw(
             return [first], [first]
         # Fewer rows than moments are all but determined by them, and slow to find.
         scarce = wanted.n_rows < len(wanted.moments)
-        while first.residual > UNMATCHED and not scarce and order > 2:
+        patient = not scarce or wanted.anchored is not None
+        while first.residual > UNMATCHED and patient and order > 2:
             # Heavy tails: a lower order that is met tells more than a higher missed.
             order -= 1
             wanted = wanted.lower(degrees, order)
