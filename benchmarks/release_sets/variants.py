@@ -11,7 +11,7 @@ from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
-from fedglmm_flower.site.anchoring import measure_on_rows
+from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import (

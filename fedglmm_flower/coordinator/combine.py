@@ -10,8 +10,7 @@ from fedglmm_flower.coordinator.content import result_values
 from fedglmm_flower.coordinator.fitting import Tick, fit_releases, silent
 from fedglmm_flower.coordinator.opening import (
     Refusal,
-    open_releases,
-    require_quorum,
+    gather_releases,
 )
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
@@ -87,14 +86,15 @@ def combine(
     FitError
         If the model is not determined over all sites.
     """
-    opened, rejected = open_releases(
-        study, sealed, run_id=run_id, identity=identity, publics=publics
+    opened, why = gather_releases(
+        study,
+        sealed,
+        refusals,
+        options.quorum,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
     )
-    why = {**refusals, **rejected}
-    for site in study.sites:
-        if site not in opened and site not in why:
-            why[site] = Refusal("site-missing", "the site did not answer")
-    require_quorum(study, opened, why, options.quorum)
     chosen = resolve_method(study.family, options.method or study.method)
     seed = seed_of(study, options.seed)
     # One thread for each product: many small ones, which more threads only slow down.

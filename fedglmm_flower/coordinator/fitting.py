@@ -177,7 +177,7 @@ def _fit_approximate(
             main,
             below if informative else None,
             halves,
-            share=(1.0 if part is None else FOR_ANOTHER)
+            share=(FOR_ANOTHER if part is not None and part.is_another else 1.0)
             * _share(model, opened, targets, draws),
             missed=missed_share(
                 np.array([targets[site].n_rows for site in residuals], dtype=float),
@@ -255,8 +255,8 @@ def _draw(
             return [first], [first]
         # Fewer rows than moments are all but determined by them, and slow to find.
         scarce = wanted.n_rows < len(wanted.moments)
-        patient = not scarce or wanted.anchored is not None
-        while first.residual > UNMATCHED and patient and order > 2:
+        lowest = order if scarce and wanted.anchored is None else 2
+        while first.residual > UNMATCHED and order > lowest:
             # Heavy tails: a lower order that is met tells more than a higher missed.
             order -= 1
             wanted = wanted.lower(degrees, order)

@@ -106,6 +106,47 @@ def open_releases(
     return opened, refused
 
 
+def gather_releases(
+    study: Study,
+    sealed: Mapping[str, bytes],
+    refusals: Mapping[str, Refusal],
+    quorum: int | None,
+    *,
+    run_id: str,
+    identity: Identity,
+    publics: Mapping[str, PublicIdentity],
+) -> tuple[dict[str, Opened], dict[str, Refusal]]:
+    """
+    Open what came, and account for every site of the study.
+
+    Parameters
+    ----------
+    refusals : mapping
+        Why sites sent nothing.
+    quorum : int or None
+        Fewest sites; see :func:`require_quorum`.
+
+    Returns
+    -------
+    opened, why : dict
+        As :func:`open_releases`; every site of the study is in one of them.
+
+    Raises
+    ------
+    AllRefusedError, QuorumError
+        If too few sites can be used.
+    """
+    opened, rejected = open_releases(
+        study, sealed, run_id=run_id, identity=identity, publics=publics
+    )
+    why = {**refusals, **rejected}
+    for site in study.sites:
+        if site not in opened and site not in why:
+            why[site] = Refusal("site-missing", "the site did not answer")
+    require_quorum(study, opened, why, quorum)
+    return opened, why
+
+
 def require_quorum(
     study: Study,
     opened: Mapping[str, Opened],

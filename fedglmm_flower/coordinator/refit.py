@@ -10,8 +10,7 @@ from fedglmm_flower.coordinator.fitting import fit_releases
 from fedglmm_flower.coordinator.opening import (
     Opened,
     Refusal,
-    open_releases,
-    require_quorum,
+    gather_releases,
 )
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
@@ -58,14 +57,15 @@ def refit(
         If the model is not determined over all sites.
     """
     released = part.released
-    opened, rejected = open_releases(
-        released, sealed, run_id=run_id, identity=identity, publics=publics
+    opened, why = gather_releases(
+        released,
+        sealed,
+        refusals,
+        options.quorum,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
     )
-    why = {**refusals, **rejected}
-    for site in released.sites:
-        if site not in opened and site not in why:
-            why[site] = Refusal("site-missing", "the site did not answer")
-    require_quorum(released, opened, why, options.quorum)
     # The pseudo-data of the run itself, so that models of one release compare.
     seed = seed_of(released, options.seed)
     with threadpool_limits(1):
@@ -73,7 +73,7 @@ def refit(
             released, opened, part.study.method, seed, options.tick, part=part
         )
     values = result_values(part.study, opened, why, fitted, run_id, 0.0, None, seed)
-    if part.study.digest != released.digest:
+    if part.is_another:
         values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
     values["provenance"]["released_study"] = released.digest
     return Result(values)

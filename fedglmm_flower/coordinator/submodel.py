@@ -34,6 +34,11 @@ class Submodel:
     study: Study
 
     @property
+    def is_another(self) -> bool:
+        """Whether the sites were asked for something else."""
+        return self.study.digest != self.released.digest
+
+    @property
     def model(self) -> Model:
         """The model that is fitted."""
         return self.study.model

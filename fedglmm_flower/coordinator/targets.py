@@ -105,10 +105,6 @@ class Targets:
         left = {m: v for m, v in self.responses.items() if degrees[m] <= max(1, order)}
         return replace(self, moments=kept, responses=left)
 
-    def bare(self) -> "Targets":
-        """The moments alone."""
-        return replace(self, anchored=None)
-
     def unbent(self) -> "Targets":
         """The same sums without the bend, for judging what it adds."""
         if self.anchored is None:

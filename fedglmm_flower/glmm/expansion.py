@@ -54,15 +54,26 @@ class Expansion:
         )
 
     def weights(self, atoms: FloatArray) -> dict[str, FloatArray]:
-        """How much each row counts in value, information and bend."""
+        """
+        How much each row counts in each function, and in what is left of the whole.
+
+        A steep anchor makes each of them a window on a few patients: the second
+        derivative where the anchor predicts a half, the others on either side of it.
+        """
         frame, h = self.frame, cumulant(self.frame.model.family)
         f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
         x = frame.columns @ f
         eta = self.anchor @ x + frame.offset @ f
         bow = np.einsum("in,ij,jn->n", x, self.spread, x)
-        found = {"value": h(eta, 0), "information": h(eta, 2), "bend": h(eta, 3) * bow}
+        found = {
+            "value": h(eta, 0),
+            "score": h(eta, 1),
+            "information": h(eta, 2),
+            "bend": h(eta, 3) * bow,
+        }
         if frame.model.family == "binomial":
             found["value of the others"] = h(-eta, 0)
+            found["score of the others"] = h(-eta, 1)
         return found
 
     def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:

@@ -11,6 +11,7 @@ from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.glmm.penalised import penalised_estimate
 from fedglmm_flower.site.dominance import Dominance, update_dominance
+from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import ANCHORED, Statistic, measure_of
@@ -109,14 +110,3 @@ class Sums:
         if statistic.role == "information":
             return float(self.information[frame.monomials.index(statistic.monomial)])
         return float(self.bend[statistic.column])
-
-
-def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
-    """Weight of each row in the sums of a measure."""
-    if kind == "trials":
-        return rows.weights * rows.trials
-    if kind == "exposure":
-        return np.asarray(rows.weights * np.exp(rows.offset))
-    if kind == "amount":
-        return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
-    return rows.weights

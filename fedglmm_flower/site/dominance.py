@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_expression
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import measure_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,7 +24,7 @@ class Dominance:
     @property
     def rows(self) -> float:
         """How many equal contributions are spread as widely (Kish 1965)."""
-        return self.total**2 / self.squares if self.squares > 0 else np.inf
+        return self.total**2 / self.squares if self.squares > 0 else 0.0
 
 
 def watched_columns(
@@ -50,34 +49,6 @@ def watched_columns(
         if expression is not None:
             watched[f"{what} {expression.text}"] = values
     return watched
-
-
-def watched_measures(
-    model: Model, columns: Mapping[str, FloatArray], rows: AtomRows
-) -> Iterator[tuple[str, FloatArray]]:
-    """What weighs rows, and its products with every column and level."""
-    measures = {}
-    if model.weights is not None:
-        measures["weights"] = rows.weights
-    kind = measure_of(model)
-    if kind == "trials":
-        measures["trials"] = rows.weights * rows.trials
-    elif kind == "exposure":
-        with np.errstate(over="ignore"):
-            measures["exposure"] = rows.weights * np.exp(rows.offset)
-    elif kind == "amount":
-        with np.errstate(over="ignore"):
-            measures["amount"] = rows.weights * rows.response * np.exp(-rows.offset)
-    for name, measure in measures.items():
-        yield name, measure
-        for at, atom in enumerate(model.atoms):
-            if atom.is_factor:
-                for code, level in enumerate(atom.levels):
-                    mask = rows.values[:, at] == code
-                    yield f"{name} x [{atom.name} = {level}]", measure[mask]
-            elif atom.expression is not None:
-                raw = evaluate_expression(atom.expression, columns)
-                yield f"{name} x {atom.name}", measure * raw
 
 
 def valued_columns(model: Model, watched: Mapping[str, FloatArray]) -> list[str]:

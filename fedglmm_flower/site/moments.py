@@ -10,7 +10,6 @@ from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.labels import Path
-from fedglmm_flower.site.public_anchor import Effective
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
@@ -49,10 +48,8 @@ class Moments:
         events.
     at_anchor : mapping
         Dominance of single records in what an anchored release sums.
-    measures : mapping
-        Dominance in what weighs rows, and in its products with columns and levels.
-    effective : mapping
-        Over how many rows the functions at a public anchor are spread.
+    measures, by_level : mapping
+        Dominance in what weighs rows, of all of them and of those of each level.
     """
 
     study_digest: str
@@ -66,8 +63,8 @@ class Moments:
     dominance: Mapping[str, Dominance]
     value_counts: Mapping[str, ValueCounts]
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
-    effective: Mapping[str, Effective] = field(default_factory=dict)
     measures: Mapping[str, Dominance] = field(default_factory=dict)
+    by_level: Mapping[str, Dominance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

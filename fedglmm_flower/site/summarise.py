@@ -18,9 +18,13 @@ from fedglmm_flower.site.dominance import (
     update_dominance,
     valued_columns,
     watched_columns,
-    watched_measures,
 )
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
+from fedglmm_flower.site.measures import (
+    measured_columns,
+    measures_by_level,
+    unequal_measures,
+)
 from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
 from fedglmm_flower.site.public_anchor import PublicSums
 from fedglmm_flower.site.source import TableSource
@@ -218,6 +222,7 @@ class _Tally:
         self.cells: CellCounts | None = None
         self.dominance: dict[str, Dominance] = {}
         self.measures: dict[str, Dominance] = {}
+        self.by_level: dict[str, Dominance] = {}
         self.values_at: dict[str, ValueCounts] = {}
 
     def add(
@@ -238,7 +243,10 @@ class _Tally:
         self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
         watched = watched_columns(model, columns, rows)
         update_dominance(self.dominance, watched)
-        update_dominance(self.measures, watched_measures(model, columns, rows))
+        measures = unequal_measures(model, rows)
+        update_dominance(self.measures, measures)
+        update_dominance(self.by_level, measures_by_level(model, measures, rows))
+        update_dominance(self.dominance, measured_columns(model, measures, columns))
         for name in valued_columns(model, watched):
             counts = count_values(self.values_at.get(name), watched[name], each)
             self.values_at[name] = counts
@@ -253,11 +261,11 @@ class _Tally:
     ) -> Moments:
         """The sums when all rows are in."""
         assert self.cells is not None  # noqa: S101 - a tally has rows
-        public, effective = self.at_public, {}
+        public, at_anchor = self.at_public, {}
         more: dict[Statistic, float] = {}
         if public is not None:
             more = public.values(release_statistics(study.model, "public", 1))
-            effective = public.effective
+            at_anchor = public.at_anchor
         return Moments(
             study_digest=study.digest,
             site=site,
@@ -269,8 +277,9 @@ class _Tally:
             cells=self.cells,
             dominance=self.dominance,
             value_counts=self.values_at,
-            effective=effective,
+            at_anchor=at_anchor,
             measures=self.measures,
+            by_level=self.by_level,
         )
 
 

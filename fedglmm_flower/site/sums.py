@@ -11,6 +11,7 @@ from scipy.special import gammaln
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.shape import shape_values
+from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial, multiply_monomials
 from fedglmm_flower.study.release import Role, Statistic
@@ -45,7 +46,7 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
     plan = _plan(statistics, model.factors)
     w = rows.weights
     y = _shifted_response(model, rows)
-    measures = [_measure(name, rows) for name in plan.measures]
+    measures = [measure_on_rows(rows, name) for name in plan.measures]
     left, right = len(plan.left), len(plan.right)
     products = np.zeros((len(measures), left, right))
     responses = np.zeros(len(plan.responses))
@@ -153,16 +154,6 @@ def _plan(statistics: tuple[Statistic, ...], factors: tuple[bool, ...]) -> _Plan
         {m: i for i, m in enumerate(y)},
         sorted({s.measure for s in statistics if s.role == "x"}),
     )
-
-
-def _measure(name: str, rows: AtomRows) -> FloatArray:
-    if name == "trials":
-        return rows.weights * rows.trials
-    if name == "exposure":
-        return np.asarray(rows.weights * np.exp(rows.offset))
-    if name == "amount":
-        return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
-    return rows.weights
 
 
 def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:

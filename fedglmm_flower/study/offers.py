@@ -7,14 +7,13 @@ beforehand all that may leave.
 from typing import Final
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
 
 Offer = tuple[str, int]
 MAX_OFFERS: Final = 20
-# Families whose cumulant function is integrated against one measure.
-_ONE_MEASURE: Final = {("binomial", "logit"), ("poisson", "log"), ("gamma", "log")}
 # Numbers that a site of 450 rows may send at three rows for each.
 _PLENTY: Final = 150
 _HIGHEST: Final = 5
@@ -34,17 +33,16 @@ def ladder(release_set: str, order: int) -> tuple[Offer, ...]:
     """
     if release_set == "canonical":
         return tuple((release_set, k) for k in range(order, 0, -1))
+    first = tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
     if release_set == JOINT:
-        return tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
-    anchored = tuple((release_set, k) for k in range(order, min(order, 2) - 1, -1))
-    return anchored + ladder("canonical", min(order + 1, MAX_ORDER))
+        return first
+    return first + ladder("canonical", min(order + 1, MAX_ORDER))
 
 
 def can_anchor(model: Model) -> bool:
     """Whether an anchored release of a model exists and tells more than moments."""
-    if (model.family, model.link) not in _ONE_MEASURE:
-        return False
-    return not all(model.factors)
+    one_measure = (model.family, model.link) not in TWO_MEASURES
+    return model.family != "gaussian" and one_measure and not all(model.factors)
 
 
 def best_offer(model: Model) -> Offer:

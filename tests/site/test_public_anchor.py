@@ -10,8 +10,8 @@ from fedglmm_flower import simulate
 from fedglmm_flower.errors import DisclosureError, StudyError
 from fedglmm_flower.glmm import fit
 from fedglmm_flower.site import FrameSource, Policy, release
+from fedglmm_flower.site.dominance import Dominance, update_dominance
 from fedglmm_flower.site.gate import inspect
-from fedglmm_flower.site.public_anchor import Effective
 from fedglmm_flower.site.summarise import summarise
 from fedglmm_flower.study import Column, Study, read_study, write_study
 from fedglmm_flower.study.anchor_file import read_anchor
@@ -82,11 +82,13 @@ def test_what_is_sent_are_plain_sums_at_the_anchor(family):
 
 def test_effective_rows_are_those_of_equal_weights():
     """Kish's count does not know the scale of the weights."""
-    equal = Effective().plus(np.full(30, 1e-9)).plus(np.full(20, 1e-9))
+    seen: dict[str, Dominance] = {}
+    update_dominance(seen, {"equal": np.full(30, 1e-9), "one": np.array([1.0, 1e-9])})
+    update_dominance(seen, {"equal": np.full(20, 1e-9), "none": np.zeros(100)})
 
-    assert equal.rows == pytest.approx(50)
-    assert Effective().plus(np.array([1.0, 1e-9, 1e-9])).rows == pytest.approx(1)
-    assert Effective().plus(np.zeros(100)).rows == 0
+    assert seen["equal"].rows == pytest.approx(50)
+    assert seen["one"].rows == pytest.approx(1)
+    assert seen["none"].rows == 0
 
 
 def steep(at: float, slope: float) -> tuple[tuple[str, float], ...]:

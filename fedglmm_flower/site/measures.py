@@ -1,0 +1,60 @@
+"""What weighs rows besides themselves: weights, trials, exposure and amounts."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_expression
+from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.release import measure_of
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
+    """Weight of each row in the sums of a measure."""
+    with np.errstate(over="ignore"):  # refused where sums overflow
+        if kind == "trials":
+            return rows.weights * rows.trials
+        if kind == "exposure":
+            return np.asarray(rows.weights * np.exp(rows.offset))
+        if kind == "amount":
+            return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
+    return rows.weights
+
+
+def unequal_measures(model: Model, rows: AtomRows) -> dict[str, FloatArray]:
+    """Measures under which rows need not count alike."""
+    found = {}
+    if model.weights is not None:
+        found["weights"] = rows.weights
+    kind = measure_of(model)
+    if kind != "rows":
+        found[kind] = measure_on_rows(rows, kind)
+    return found
+
+
+def measures_by_level(
+    model: Model, measures: Mapping[str, FloatArray], rows: AtomRows
+) -> Iterator[tuple[str, FloatArray]]:
+    """Measures of the rows of each level."""
+    for name, measure in measures.items():
+        for at, atom in enumerate(model.atoms):
+            if atom.is_factor:
+                for code, level in enumerate(atom.levels):
+                    mask = rows.values[:, at] == code
+                    yield f"{name} x [{atom.name} = {level}]", measure[mask]
+
+
+def measured_columns(
+    model: Model,
+    measures: Mapping[str, FloatArray],
+    columns: Mapping[str, FloatArray],
+) -> Iterator[tuple[str, FloatArray]]:
+    """Products of measures with columns at their raw scale."""
+    for name, measure in measures.items():
+        for atom in model.atoms:
+            if atom.expression is not None and not atom.is_factor:
+                raw = evaluate_expression(atom.expression, columns)
+                yield f"{name} x {atom.name}", measure * raw
