@@ -4,7 +4,8 @@ import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -158,32 +159,66 @@ def evaluate_monomials(
            [4., 9.],
            [2., 0.]])
     """
-    n, atoms = values.shape
-    out = np.empty((len(monomials), n))
-    done: dict[Monomial, npt.NDArray[np.float64]] = {(0,) * atoms: np.ones(n)}
+    steps, slots = _steps(tuple(monomials), tuple(factors))
+    out = np.empty((slots, len(values)))
     columns = np.ascontiguousarray(values.T)
     flags: dict[tuple[int, int], FloatArray] = {}
-
-    def value(monomial: Monomial) -> FloatArray:
-        known = done.get(monomial)
-        if known is not None:
-            return known
-        at = max(i for i, e in enumerate(monomial) if e)
-        e = monomial[at]
-        if factors[at]:
-            step = flags.setdefault((at, e), (columns[at] == e).astype(np.float64))
+    for slot, parent, at, level in steps:
+        if at is None:
+            out[slot] = 1.0 if parent is None else out[parent]
+            continue
+        step = columns[at]
+        if level is not None:
+            if (at, level) not in flags:
+                flags[at, level] = (step == level).astype(np.float64)
+            step = flags[at, level]
+        if parent is None:
+            out[slot] = step
         else:
-            step = columns[at]
-        left = 0 if factors[at] else e - 1
-        parent = (*monomial[:at], left, *monomial[at + 1 :])
-        result: FloatArray = value(parent) * step
-        done[monomial] = result
-        return result
+            np.multiply(out[parent], step, out=out[slot])
+    return out[: len(monomials)]
+
+
+# Slot of the result, slot that is multiplied, the atom it is multiplied with, and the
+# level where that is a factor; None for the constant, or where nothing multiplies.
+_Step: TypeAlias = tuple[int, int | None, int | None, int | None]
+
+
+@lru_cache(maxsize=512)
+def _steps(
+    monomials: tuple[Monomial, ...], factors: tuple[bool, ...]
+) -> tuple[tuple[_Step, ...], int]:
+    """Products in an order in which each has its divisor; slots, the extra ones last.
+
+    The pseudo-rows of a small site are evaluated thousands of times: looking for
+    divisors each time took longer than multiplying.
+    """
+    steps: list[_Step] = []
+    done: dict[Monomial, int] = {}
+    extra = len(monomials)
+
+    def place(monomial: Monomial, slot: int | None) -> int | None:
+        nonlocal extra
+        used = [i for i, e in enumerate(monomial) if e]
+        known = done.get(monomial)
+        if slot is None and (known is not None or not used):
+            return known
+        if slot is None:
+            slot, extra = extra, extra + 1
+        if known is not None or not used:
+            steps.append((slot, known, None, None))
+        else:
+            at = used[-1]
+            level = monomial[at] if factors[at] else None
+            left = 0 if factors[at] else monomial[at] - 1
+            parent = place((*monomial[:at], left, *monomial[at + 1 :]), None)
+            steps.append((slot, parent, at, level))
+        done.setdefault(monomial, slot)
+        return slot
 
     for j, monomial in enumerate(monomials):
-        out[j] = value(monomial)
-        done[monomial] = out[j]
-    return out
+        place(monomial, j)
+    return tuple(steps), extra
 
 
 def _walk(tree: ast.expr, columns: Mapping[str, FloatArray]) -> Any:
