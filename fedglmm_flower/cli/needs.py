@@ -61,7 +61,8 @@ def show_needs(accepted: Sequence[Need], others: Sequence[Need]) -> None:
     console = Console()
     console.print(
         _table(
-            "a site sends the first of these that its disclosure gate lets out", accepted
+            "a site sends the first of these that its disclosure gate lets out",
+            accepted,
         )
     )
     if others:

@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 # Error of a set in steps to it from the one below.  Plain moments gain the more the
 # higher the order; the anchored set below holds most of what the one above does.
 _ANCHORED = 1.0
+# What pairs lack of the products of many columns, the set below lacks as well.
+_ANCHORED_PAIRS = 2.0
 _CANONICAL = {2: 1.0, 3: 0.5}
 _CANONICAL_HIGH = 0.3
 # Where a column is this heavy-tailed at some site (fourth standardised moment; three
@@ -59,7 +61,7 @@ def share_of_step(offers: Iterable[Offer], tails: float = 3.0) -> float:
 def _share(offer: Offer, heavy: float) -> float:
     (base, products), order = split_set(offer[0]), offer[1]
     if base not in ("canonical", "joint"):
-        return _ANCHORED
+        return _ANCHORED_PAIRS if products == "pairs" else _ANCHORED
     # Of pairs the products of many columns are those of the order below.
     known = order - 1 if products == "pairs" else order
     return max(heavy, 1.0 if known < 2 else _CANONICAL.get(known, _CANONICAL_HIGH))

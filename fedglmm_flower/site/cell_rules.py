@@ -18,6 +18,7 @@ from fedglmm_flower.study.release import Statistic
 FloatArray = npt.NDArray[np.float64]
 ROLES: Final = ("x", "y")
 
+
 def cell_rules(
     model: Model,
     moments: Moments,
