@@ -59,17 +59,13 @@ def _need(study: Study, offer: Offer) -> Need:
 def show_needs(accepted: Sequence[Need], others: Sequence[Need]) -> None:
     """Print both lists."""
     console = Console()
-    console.print(
-        _table(
-            "a site sends the first of these that its disclosure gate lets out",
-            accepted,
-        )
-    )
+    title = "a site sends the first of these that its disclosure gate lets out"
+    console.print(_table(title, accepted))
     if others:
         console.print(_table("sets around the first, which the study lacks", others))
     console.print(
-        "By the default policy; rows are complete rows of a site, and smallest cells the "
-        "fewest in a cell that is not empty."
+        "By the default policy; rows are complete rows of a site, and smallest cells "
+        "the fewest in a cell that is not empty."
     )
 
 

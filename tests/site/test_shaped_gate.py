@@ -23,10 +23,9 @@ TABLES = ask(
 
 def with_cell(rows: int):
     """Patients of whom some are alone in a combination of three factors."""
-    frame = patients(400).assign(smoker=lambda f: f.index % 2)
+    frame = patients(400)
     here = (frame.female == 1) & (frame.stage == "III")
-    frame = frame[~here | (here.cumsum() <= rows)]
-    return frame
+    return frame[~here | (here.cumsum() <= rows)]
 
 
 @pytest.mark.parametrize("rows", [4, 5])

@@ -1,4 +1,4 @@
-"""Sets with other products of columns: which sums, how a study asks, what digests do."""
+"""Sets with other products of columns: which sums, and how a study asks."""
 
 from dataclasses import replace
 from itertools import product
@@ -142,7 +142,7 @@ def test_names_are_made_and_read_alike():
 )
 def test_what_makes_no_sense_is_refused(change):
     """One sentence for pairs of one column, joint tables and lossless families."""
-    with pytest.raises(StudyError, match="release|gaussian"):
+    with pytest.raises(StudyError, match=r"release|gaussian"):
         replace(GUSTO, **change)
 
 
