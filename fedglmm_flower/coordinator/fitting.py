@@ -237,7 +237,10 @@ def _degrees(
     highest: dict[Products, int] = {}
     for name, order in offers:
         products = split_set(name)[1]
-        highest[products] = max(order, highest.get(products, 1))
+        # Tables that cannot be met are given up for the plain products.
+        kinds: set[Products] = {products} if products == "pairs" else {products, "all"}
+        for kind in kinds:
+            highest[kind] = max(order, highest.get(kind, 1))
     return {kind: moment_degrees(model, k, kind) for kind, k in highest.items()}
 
 
@@ -261,13 +264,19 @@ def _draw(
     def cluster(name: Block) -> tuple[list[PseudoSite], list[PseudoSite]]:
         block = numbers[name] * MOST_DRAWS
         wanted, (release_set, order) = targets[name], opened[name[0]].offer
-        held = degrees[split_set(release_set)[1]]
+        products = split_set(release_set)[1]
+        held = degrees[products]
         first = pseudo_site(model, wanted, starts, block)
         if first.rows.exact:
             return [first], [first]
         # Fewer rows than moments are all but determined by them, and slow to find.
         scarce = wanted.n_rows < len(wanted.moments)
         lowest = order if scarce and wanted.anchored is None else 2
+        if first.residual > UNMATCHED and products == "tables":
+            # Cells of few rows: what the factors do together is left out first.
+            held = degrees["all"]
+            wanted = wanted.lower(held, order)
+            first = pseudo_site(model, wanted, starts, block)
         while first.residual > UNMATCHED and order > lowest:
             # Heavy tails: a lower order that is met tells more than a higher missed.
             order -= 1

@@ -193,9 +193,10 @@ def demanded_cells(
         pairs = list(zip(s.monomial, model.factors, strict=True))
         at = tuple(i for i, (e, factor) in enumerate(pairs) if factor and e)
         part = tuple(0 if factor else e for e, factor in pairs)
-        for size in range(len(at) + 1):
-            for subset in combinations(at, size):
-                inside.setdefault(subset, set())
+        if at not in inside:
+            for size in range(len(at) + 1):
+                for subset in combinations(at, size):
+                    inside.setdefault(subset, set())
         if any(part):
             inside[at].add(part)
     demands = {}
