@@ -23,6 +23,7 @@ _CANONICAL_HIGH = 0.3
 # is normal), moments converge slowly or not at all, and steps tell too little.
 HEAVY = 8.0
 _HEAVY = 2.0
+_HEAVY_ANCHORED = 3.0
 CHANCE = 2.0
 # An anchored release is of the model it was made for; another may be further off than
 # its own steps tell.
@@ -51,11 +52,13 @@ def share_of_step(offers: Iterable[Offer], tails: float = 3.0) -> float:
     >>> share_of_step([("canonical", 4), ("canonical", 3)])
     0.5
     """
-    heavy = _HEAVY if tails > HEAVY else 0.0
+    heavy, anchored = 0.0, _ANCHORED
+    if tails > HEAVY:
+        heavy, anchored = _HEAVY, _HEAVY_ANCHORED
     return max(
         max(heavy, _CANONICAL.get(order, _CANONICAL_HIGH))
         if name in ("canonical", "joint")
-        else _ANCHORED
+        else anchored
         for name, order in offers
     )
 
@@ -64,7 +67,8 @@ def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float
     """
     Median over sites of the largest fourth standardised moment of a column.
 
-    Three where no release holds fourth moments.
+    Where third moments are the highest, at least what they imply: no distribution has
+    a fourth standardised moment below ``skewness^2 + 1``.  Three where there are none.
     """
     found = []
     for one in targets:
@@ -72,11 +76,16 @@ def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float
         for at, factor in enumerate(factors):
             unit = [tuple(k * (i == at) for i in range(len(factors))) for k in range(5)]
             # A factor has no fourth moment, but may have a fifth level.
-            if factor or any(u not in one.moments for u in unit[1:]):
+            if factor or any(u not in one.moments for u in unit[1:4]):
                 continue
-            m1, m2, m3, m4 = (one.moments[u] for u in unit[1:])
+            m1, m2, m3 = (one.moments[u] for u in unit[1:4])
             variance = m2 - m1**2
-            if variance > 1e-9 * (1 + m1**2):
+            if variance <= 1e-9 * (1 + m1**2):
+                continue
+            third = m3 - 3 * m1 * m2 + 2 * m1**3
+            largest = max(largest, third**2 / variance**3 + 1.0)
+            if unit[4] in one.moments:
+                m4 = one.moments[unit[4]]
                 fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
                 largest = max(largest, fourth / variance**2)
         found.append(largest)

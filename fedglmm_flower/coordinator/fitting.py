@@ -36,6 +36,7 @@ from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.coordinator.unreached import UNREACHED, fewer_sums, with_unmet
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.model import Model
@@ -261,6 +262,13 @@ def _draw(
             order -= 1
             wanted = wanted.lower(degrees, order)
             first = pseudo_site(model, wanted, starts, block)
+        left_out = False
+        if first.residual > UNREACHED:
+            for lowered, fewer in fewer_sums(wanted, degrees):
+                tried = pseudo_site(model, fewer, starts, block)
+                if tried.residual <= UNMATCHED:
+                    first, order, wanted, left_out = tried, lowered, fewer, True
+                    break
         enough = count
         if wanted.anchored is not None:
             enough = min(count, ANCHORED_DRAWS)
@@ -268,6 +276,9 @@ def _draw(
             enough = FEWEST_DRAWS
         many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
         good = _met([first, *many])
+        if left_out:
+            # The step to fewer sums still says nothing of those that are missed.
+            return [with_unmet(one, targets[name]) for one in good], good[:1]
         if order == 1:
             return good, [first]
         if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
