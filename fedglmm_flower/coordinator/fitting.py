@@ -36,10 +36,11 @@ from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.coordinator.targets import Targets
-from fedglmm_flower.coordinator.unreached import UNREACHED, fewer_sums, with_unmet
+from fedglmm_flower.coordinator.unreached import UNMATCHED, with_unmet, within_reach
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
@@ -49,8 +50,6 @@ FEWEST_DRAWS = 2
 # What is known at the anchor leaves less to chance.
 ANCHORED_DRAWS = 4
 MOST_ROWS = 1_500_000
-# Largest residual at which a site's moments count as met.
-UNMATCHED = 1e-2
 Tick = Callable[[str, int, int], None]
 # Columns of the grouping columns, and the labels of all clusters in them.
 Groups = tuple[Mapping[str, str], Mapping[str, list[str]]]
@@ -62,14 +61,37 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit with its approximation."""
+    """
+    A fit with its approximation.
+
+    Parameters
+    ----------
+    model : FittedModel
+        The fit.
+    exact : bool
+        Whether it is that of the pooled rows.
+    residuals : mapping
+        Largest missed sum of each cluster; empty where sums are fitted as they are.
+    reduced : tuple of str
+        Sites of which fewer sums are used, since all of them are out of reach.
+    accuracy : Accuracy or None
+        Diagnostics; None of an exact fit.
+    pseudodata_s, fit_s : float
+        Seconds.
+    """
 
     model: FittedModel
     exact: bool
-    residual: float
+    residuals: Mapping[Block, float]
+    reduced: tuple[str, ...]
     accuracy: Accuracy | None
     pseudodata_s: float
     fit_s: float
+
+    @property
+    def residual(self) -> float:
+        """Largest missed sum of all."""
+        return max(self.residuals.values(), default=0.0)
 
 
 def fit_releases(
@@ -114,7 +136,8 @@ def fit_releases(
         groups, labels = columns_of(asked), labels_of(asked, selected)
         model = fit_sums(asked.model, selected, method, groups, labels)
         tick("fit", 1, 1)
-        return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Fitted(model, True, {}, (), None, 0.0, seconds)
     if part is not None and (study.is_joint or all(asked.model.factors)):
         # Without a continuous column its own moments may be a whole table.
         return _fit_approximate(
@@ -140,7 +163,7 @@ def _fit_approximate(
     groups = (columns_of(study), labels_of(study, targets))
     if part is None:
         require_determined(model, targets)
-    draws, lower = _draw(study, opened, targets, seed, tick, most_draws)
+    draws, lower, reduced = _draw(study, opened, targets, seed, tick, most_draws)
     if part is not None:
         # What was drawn for all released columns holds those of any model of them.
         model, targets = part.model, part.blocks(opened)
@@ -189,7 +212,8 @@ def _fit_approximate(
     return Fitted(
         fitted,
         exact,
-        max(residuals.values()),
+        residuals,
+        reduced,
         accuracy,
         generated - started,
         time.perf_counter() - generated,
@@ -231,6 +255,20 @@ def _attempt(
         return None
 
 
+def _enough(count: int, wanted: Targets, *, scarce: bool) -> int:
+    """Draws of one cluster."""
+    if scarce:
+        return FEWEST_DRAWS
+    return count if wanted.anchored is None else min(count, ANCHORED_DRAWS)
+
+
+def _lowered(wanted: Targets, degrees: Mapping[Monomial, int], order: int) -> Targets:
+    """The set below."""
+    if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
+        return wanted.unbent()
+    return wanted.lower(degrees, order - 1)
+
+
 def _draw(
     study: Study,
     opened: Mapping[str, Opened],
@@ -238,8 +276,10 @@ def _draw(
     seed: int,
     tick: Tick,
     most_draws: int,
-) -> tuple[dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]]]:
-    """Several draws of pseudo-data for each cluster, and some of one order lower."""
+) -> tuple[
+    dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]], tuple[str, ...]
+]:
+    """Draws of pseudo-data of each cluster, some of an order lower; reduced sites."""
     model = study.model
     degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
     rows = [planned_rows(t) for t in targets.values()]
@@ -262,34 +302,27 @@ def _draw(
             order -= 1
             wanted = wanted.lower(degrees, order)
             first = pseudo_site(model, wanted, starts, block)
-        left_out = False
-        if first.residual > UNREACHED:
-            for lowered, fewer in fewer_sums(wanted, degrees):
-                tried = pseudo_site(model, fewer, starts, block)
-                if tried.residual <= UNMATCHED:
-                    first, order, wanted, left_out = tried, lowered, fewer, True
-                    break
-        enough = count
-        if wanted.anchored is not None:
-            enough = min(count, ANCHORED_DRAWS)
-        if scarce:
-            enough = FEWEST_DRAWS
+        fewer = within_reach(
+            first, wanted, degrees, lambda t: pseudo_site(model, t, starts, block)
+        )
+        if fewer is not None:
+            first, order, wanted = fewer
+        enough = _enough(count, wanted, scarce=scarce)
         many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
         good = _met([first, *many])
-        if left_out:
+        if fewer is not None:
             # The step to fewer sums still says nothing of those that are missed.
+            reduced.add(name[0])
             return [with_unmet(one, targets[name]) for one in good], good[:1]
         if order == 1:
             return good, [first]
-        if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
-            below = wanted.unbent()
-        else:
-            below = wanted.lower(degrees, order - 1)
+        below = _lowered(wanted, degrees, order)
         few = [
             pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
         ]
         return good, _met(few)
 
+    reduced: set[str] = set()
     draws: dict[Block, list[PseudoSite]] = {}
     lower: dict[Block, list[PseudoSite]] = {}
     workers = max(1, min(4, os.cpu_count() or 1))
@@ -298,4 +331,4 @@ def _draw(
         for name, (many, few) in zip(targets, pool.map(cluster, targets), strict=True):
             draws[name], lower[name] = many, few
             tick("pseudo-data", len(draws), len(targets))
-    return draws, lower
+    return draws, lower, tuple(sorted(reduced))

@@ -6,7 +6,7 @@ all moments at once, is nothing: the likelihood at the anchor included, which al
 worth more than the moments.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from fedglmm_flower.coordinator.pooling import PseudoSite
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.study.polynomial import Monomial
 
+# Largest residual at which a site's sums count as met.
+UNMATCHED = 1e-2
 # Residual beyond which fewer sums that are met tell more than all of them missed.
 # Measured on Poisson counts with a lognormal column, 20 sites of 60 to 300 rows: from
 # 0.67 and 0.26 standard errors to 0.11 and 0.04 where a site missed 0.7; with 0.01 in
@@ -41,6 +43,40 @@ def fewer_sums(
     yield 2, targets.unbent()
     yield 1, first
     yield 1, first.unbent()
+
+
+def within_reach(
+    first: PseudoSite,
+    targets: Targets,
+    degrees: Mapping[Monomial, int],
+    draw: Callable[[Targets], PseudoSite],
+) -> tuple[PseudoSite, int, Targets] | None:
+    """
+    Pseudo-data of the largest selection that can be met, its order, and what it is.
+
+    Parameters
+    ----------
+    first : PseudoSite
+        Pseudo-data of all sums.
+    targets : Targets
+        Those sums.
+    degrees : mapping
+        Moment functions by degree.
+    draw : callable
+        Makes pseudo-data.
+
+    Returns
+    -------
+    tuple or None
+        None where all sums are met well enough, or no selection is.
+    """
+    if first.residual <= UNREACHED:
+        return None
+    for order, fewer in fewer_sums(targets, degrees):
+        tried = draw(fewer)
+        if tried.residual <= UNMATCHED:
+            return tried, order, fewer
+    return None
 
 
 def with_unmet(one: PseudoSite, released: Targets) -> PseudoSite:
