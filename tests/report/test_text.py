@@ -163,7 +163,7 @@ def test_the_error_of_a_standard_deviation_stands_beside_it(result):
     assert residual.split() == ["Residual", "4", "2"]
     assert summary_text(result).split("Fixed effects")[0].count("none") == 2
     result["random"] = [sd]
-    assert "approx" not in summary_text(result).split("Fixed effects")[0]
+    assert "approx. error" not in summary_text(result).split("Fixed effects")[0]
 
 
 @pytest.mark.parametrize(
