@@ -19,8 +19,9 @@ from fedglmm_flower.study.polynomial import Monomial
 UNMATCHED = 1e-2
 # Residual beyond which fewer sums that are met tell more than all of them missed.
 # Measured on Poisson counts with a lognormal column, 20 sites of 60 to 300 rows: from
-# 0.67 and 0.26 standard errors to 0.11 and 0.04 where a site missed 0.7; with 0.01 in
-# place of 0.1 sites that miss a few hundredths grow worse, from 0.19 to 0.28.
+# 0.67, 0.53, 0.34 and 0.26 standard errors to 0.11, 0.26, 0.17 and 0.04 where a site
+# missed more than this; with 0.01 in its place sites that miss a few hundredths grow
+# worse, from 0.19 to 0.28.
 UNREACHED = 0.1
 
 
