@@ -78,6 +78,7 @@ class EmptySiteError(DataError):
 
     code = "site-empty"
     public = "the site has no complete rows"
+    exit_status = 3
 
 
 class AbsentSiteError(FedglmmError):
@@ -92,6 +93,7 @@ class DisclosureError(FedglmmError):
 
     code = "disclosure-refused"
     public = "this site's disclosure policy refused the summary"
+    exit_status = 3
 
 
 class PolicyError(FedglmmError):

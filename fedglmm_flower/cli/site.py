@@ -29,7 +29,8 @@ def preview(
     """
     Show exactly what would leave, and what every rule says; sends nothing.
 
-    The output holds the site's sums: it is for the site alone.
+    The output holds the site's sums: it is for the site alone. Ends with status 3 if
+    the site would refuse.
     """
     asked = read_study(study)
     here = read_site_config(config)
