@@ -7,7 +7,6 @@ beforehand all that may leave.
 from typing import Final
 
 from fedglmm_flower.errors import StudyError
-from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
@@ -41,8 +40,7 @@ def ladder(release_set: str, order: int) -> tuple[Offer, ...]:
 
 def can_anchor(model: Model) -> bool:
     """Whether an anchored release of a model exists and tells more than moments."""
-    one_measure = (model.family, model.link) not in TWO_MEASURES
-    return model.family != "gaussian" and one_measure and not all(model.factors)
+    return model.family != "gaussian" and not all(model.factors)
 
 
 def best_offer(model: Model) -> Offer:
