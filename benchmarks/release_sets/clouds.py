@@ -59,7 +59,12 @@ def case(name: str) -> Case:
         levels = {c: f for c, f in levels.items() if c in formula}
     else:
         family, link = _SIMULATED[name]
-        frame, formula, site, levels = simulated(family, link), "y ~ x + (1 | g)", "g", {}
+        frame, formula, site, levels = (
+            simulated(family, link),
+            "y ~ x + (1 | g)",
+            "g",
+            {},
+        )
     asked = table_study(frame, formula, family, site, levels, _OFFERS, link=link)
     return Case(name, asked, HIGHEST)
 

@@ -101,6 +101,9 @@ def rows_of_events(
             moments={m: v / mass for m, v in sums.items()},
             anchored=anchored,
         )
+        if one.n_rows < len(one.moments):
+            # Moments all but determine so few rows; more would bend them out of shape.
+            one = replace(one, anchored=None)
         rows = generate(model, one, starts, block)
         parts.append(rows)
         masses.append(is_event * rows.weights)

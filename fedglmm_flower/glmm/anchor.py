@@ -14,7 +14,8 @@ The estimate ``b0`` is off by ``delta`` with ``E[delta delta'] = V`` or so, henc
 leaves out, is on average half the bend.  It is the vector of Cox & Snell (1968).
 
 Likelihoods with two measures have all of these twice, one for each function of
-:mod:`fedglmm_flower.glmm.curves`; ``V`` is of both, and one score follows from the other.
+:mod:`fedglmm_flower.glmm.curves`; ``V`` is of both, and one score follows from the
+other.
 """
 
 from collections.abc import Mapping

@@ -159,5 +159,3 @@ def cloglog(eta: FloatArray, order: int) -> FloatArray:
     if order == 3:
         return np.asarray(-q * g)
     return np.asarray(-q * (s * g - 2.0 * s * (t + q * s) - t - q * g))
-
-

@@ -10,8 +10,8 @@ from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.cumulant import FloatArray
 from fedglmm_flower.glmm.curves import Curve
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
-from fedglmm_flower.study.release import anchor_measures
 from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.release import anchor_measures
 
 IntArray = npt.NDArray[np.int64]
 

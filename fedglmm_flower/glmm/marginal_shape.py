@@ -14,11 +14,9 @@ NEUTRAL: Final = 1.0
 _LARGEST = 100.0
 
 
-def marginal_shape(
-    model: Model, sums: Mapping[Statistic, float], n_rows: int
-) -> float:
+def marginal_shape(model: Model, sums: Mapping[Statistic, float], n_rows: int) -> float:
     """
-    theta of a site without columns, from released sums alone.
+    Shape theta of a site without columns, from released sums alone.
 
     The likeliest of the shapes of a release, so that site and coordinator agree to the
     last digit.  What it is off by, the anchor is off by along the intercept.

@@ -7,6 +7,7 @@ beforehand all that may leave.
 from typing import Final
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import MAX_ORDER, SETS, release_statistics
@@ -58,7 +59,13 @@ def best_offer(model: Model) -> Offer:
         for order in range(_HIGHEST, 2, -1):
             if len(release_statistics(model, "anchored", order)) <= _PLENTY:
                 return "anchored", order
-        return "anchored", 2
+        if (model.family, model.link) not in TWO_MEASURES:
+            return "anchored", 2
+        # Twice the functions: where they are too many, the moments alone did as well.
+        for name, order in (("anchored", 2), ("canonical", 4), ("canonical", 3)):
+            if len(release_statistics(model, name, order)) <= _PLENTY:
+                return name, order
+        return "canonical", 2
     factors = sum(model.factors)
     return "canonical", min(MAX_ORDER, max(_USUAL, factors))
 
