@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fedglmm_flower.errors import DataError, EmptySiteError, FitError
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
+from fedglmm_flower.glmm.marginal_shape import marginal_shape
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
@@ -325,7 +326,10 @@ def _at_anchor(
     mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
     wanted = release_statistics(model, "anchored", 1)
     try:
-        found = anchored_sums(model, wanted, again, responses, mass, dominance)
+        shape = marginal_shape(model, sums_of, n_rows)
+        found = anchored_sums(
+            model, wanted, again, responses, mass, dominance, shape=shape
+        )
     except (FitError, np.linalg.LinAlgError):
         return {}
     return found if np.isfinite(list(found.values())).all() else {}

@@ -118,6 +118,46 @@ def test_a_steep_anchor_is_no_window_on_a_patient(at, slope):
         )
 
 
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binomial", "probit"), ("binomial", "cloglog"), ("nbinom2", "log")],
+)
+@pytest.mark.parametrize("at", [60.0, 99.0, 22.0, 200.0, -100.0])
+@pytest.mark.parametrize("slope", [50.0, -50.0, 5.0])
+def test_nor_is_one_of_a_likelihood_with_two_measures(family, link, at, slope):
+    """Each function is a window of its own."""
+    study = study_of(family, link=link, anchor=steep(at, slope))
+
+    released = release(study, FrameSource(rows_of()), Policy(), site="north")
+
+    assert released.release_set == "canonical"
+
+
+def test_a_window_on_one_side_of_the_other_end_is_seen():
+    """Where a normal curve is a parabola, what is left of it is of the other side."""
+    study = study_of(link="probit", anchor=steep(88.0, 1.0))
+    found = summarise(study, FrameSource(rows_of()), site="north")
+    seen = found.at_anchor
+
+    # Events: nearly all are below the step, where the information is one.
+    assert seen["information under events"].rows > 50
+    assert seen["rest of the information under events"].rows < 50
+
+
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binomial", "probit"), ("binomial", "cloglog"), ("nbinom2", "log")],
+)
+def test_a_flat_anchor_of_two_measures_passes(family, link):
+    """As it does with one."""
+    flat = (("Intercept", -0.6), ("age", 0.01), ("female", 0.1))
+    study = study_of(family, link=link, anchor=flat)
+
+    released = release(study, FrameSource(rows_of()), Policy(), site="north")
+
+    assert (released.release_set, released.order) == ("public", 2)
+
+
 @pytest.mark.parametrize("family", ["binomial", "poisson"])
 def test_a_flat_anchor_passes(family):
     """An estimate of another study, say."""
