@@ -160,8 +160,12 @@ def test_what_another_start_moves_is_doubted_twice():
     main, same = fit(1.0, 2.0), fit(1.0, 2.0)
     moved = fit(1.0, 1.9)
 
-    found = accuracy_of(main, same, (same, same), skewed=moved, share=1.0, missed=0.0)
-    calm = accuracy_of(main, same, (same, same), skewed=same, share=1.0, missed=0.0)
+    found: Any = accuracy_of(
+        main, same, (same, same), skewed=moved, share=1.0, missed=0.0
+    )
+    calm: Any = accuracy_of(
+        main, same, (same, same), skewed=same, share=1.0, missed=0.0
+    )
 
     np.testing.assert_allclose(found.start_shift, [0.0, 0.1])
     common = 0.1 / np.sqrt(2)
@@ -176,7 +180,9 @@ def test_a_skewed_fit_that_has_not_converged_is_left_out():
     main, bad = fit(1.0), fit(5.0)
     bad.converged = False
 
-    found = accuracy_of(main, main, (main, main), skewed=bad, share=1.0, missed=0.0)
+    found: Any = accuracy_of(
+        main, main, (main, main), skewed=bad, share=1.0, missed=0.0
+    )
 
     assert found.start_shift is None
     np.testing.assert_allclose(found.error, ROUNDING)
