@@ -81,7 +81,7 @@ class Database:
                 data_free(self.name, lambda: self._begin(connection))
                 yield connection
             finally:
-                connection.invalidate() if connection.closed else connection.close()
+                connection.close()
         finally:
             engine.dispose()
 

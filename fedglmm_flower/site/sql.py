@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -78,23 +79,32 @@ class SqlSource:
             quoted = [_quoted(connection, name) for name in columns]
             # The names are quoted by the dialect, and the query is the officer's.
             wanted = f"SELECT {', '.join(quoted)} FROM ({self._query}\n) asked"  # noqa: S608 - see above
-            result = clock.wait(lambda: _asked(connection, wanted))
-            waiting: list[tuple[object, ...]] = []
-            while True:
-                size = min(_ROWS_AT_ONCE, rows - len(waiting))
-                read = clock.wait(partial(result.fetchmany, size))
-                waiting += read
-                if waiting and (not read or len(waiting) == rows):
-                    yield _frame(columns, waiting, self.name)
-                    waiting = []
-                if not read:
-                    return
+            with _asked(connection, wanted, clock) as result:
+                yield from self._batches(result, clock, columns, rows)
+
+    def _batches(
+        self,
+        result: "sa.CursorResult[object]",
+        clock: "_Clock",
+        columns: Sequence[str],
+        rows: int,
+    ) -> Iterator[pd.DataFrame]:
+        waiting: list[Sequence[object]] = []
+        while True:
+            size = min(_ROWS_AT_ONCE, rows - len(waiting))
+            read = clock.wait(partial(result.fetchmany, size))
+            waiting += read
+            if waiting and (not read or len(waiting) == rows):
+                yield _frame(columns, waiting, self.name)
+                waiting = []
+            if not read:
+                return
 
     def _header(self, connection: "sa.Connection", clock: "_Clock") -> list[str]:
         # A query of no rows tells the names and reads nothing.
         empty = f"SELECT * FROM ({self._query}\n) asked WHERE 1 = 0"  # noqa: S608 - the same
-        found = clock.wait(lambda: _asked(connection, empty))
-        return list(map(str, found.keys()))
+        with _asked(connection, empty, clock) as result:
+            return list(map(str, result.keys()))
 
 
 class _Clock:
@@ -151,10 +161,19 @@ def query_of_table(table: str) -> str:
     return "SELECT * FROM " + ".".join(f'"{part}"' for part in parts)  # noqa: S608 - quoted
 
 
-def _asked(connection: "sa.Connection", statement: str) -> "sa.CursorResult[object]":
+@contextmanager
+def _asked(
+    connection: "sa.Connection", statement: str, clock: _Clock
+) -> Iterator["sa.CursorResult[object]"]:
     # Without parameters a driver leaves the percent signs of a query alone.
     options = {"stream_results": True, "no_parameters": True}
-    return connection.exec_driver_sql(statement, execution_options=options)
+    run = connection.exec_driver_sql
+    result = clock.wait(lambda: run(statement, execution_options=options))
+    try:
+        yield result
+    finally:
+        with suppress(Exception):  # of a broken connection, which was told before
+            result.close()
 
 
 def _quoted(connection: "sa.Connection", name: str) -> str:
