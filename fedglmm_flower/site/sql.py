@@ -166,7 +166,11 @@ def _asked(
     connection: "sa.Connection", statement: str, clock: _Clock
 ) -> Iterator["sa.CursorResult[object]"]:
     # Without parameters a driver leaves the percent signs of a query alone.
-    options = {"stream_results": True, "no_parameters": True}
+    options = {
+        "stream_results": True,
+        "no_parameters": True,
+        "sqlite_raw_colnames": True,
+    }
     run = connection.exec_driver_sql
     result = clock.wait(lambda: run(statement, execution_options=options))
     try:
@@ -177,7 +181,10 @@ def _asked(
 
 
 def _quoted(connection: "sa.Connection", name: str) -> str:
-    return str(connection.dialect.identifier_preparer.quote_identifier(name))
+    # Not its own method, which doubles percent signs for a driver with parameters.
+    marks = connection.dialect.identifier_preparer
+    inside = name.replace(marks.final_quote, marks.final_quote * 2)
+    return f"{marks.initial_quote}{inside}{marks.final_quote}"
 
 
 def _frame(

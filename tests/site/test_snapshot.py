@@ -10,7 +10,7 @@ from fedglmm_flower.errors import SnapshotError
 from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, release
 from fedglmm_flower.site.snapshot import Snapshot
 from fedglmm_flower.site.summarise import summarise_clusters
-from tests.site.conftest import LENIENT, STUDIES, ask, patients
+from tests.site.conftest import LENIENT, STUDIES, ask
 
 
 def digest(columns, labels=None, key=b"k", cuts=()):
