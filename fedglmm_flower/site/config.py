@@ -63,6 +63,7 @@ class SiteFile(_Strict):
     site: Annotated[str, Field(min_length=1, max_length=200)]
     approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
     inbox: str = "inbox"
+    snapshots: str = FOLDER
     data: DataTable
     keys: KeysTable
     disclosure: DisclosureTable = DisclosureTable()
@@ -121,7 +122,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
-        frozen=FrozenSnapshots(base / FOLDER),
+        frozen=FrozenSnapshots(base / file.snapshots),
     )
 
 
