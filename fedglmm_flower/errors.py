@@ -81,6 +81,13 @@ class EmptySiteError(DataError):
     exit_status = 3
 
 
+class SnapshotError(FedglmmError):
+    """A table is not the one that a study was answered from before."""
+
+    code = "data-changed"
+    public = "the site's table is not the one that it first answered this study from"
+
+
 class AbsentSiteError(FedglmmError):
     """A site that is expected takes no part: in a simulation, it has no row."""
 
