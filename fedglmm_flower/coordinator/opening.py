@@ -68,6 +68,7 @@ def open_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open every sealed release.
@@ -84,6 +85,8 @@ def open_releases(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def open_releases(
     for site in sorted(sealed):
         try:
             opened[site] = _open(
-                study, site, sealed[site], run_id, identity, publics.get(site)
+                study, site, sealed[site], run_id, manifest, identity, publics.get(site)
             )
         except FedglmmError as error:
             reason = getattr(error, "reason", None)
@@ -115,6 +118,7 @@ def gather_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open what came, and account for every site of the study.
@@ -137,7 +141,12 @@ def gather_releases(
         If too few sites can be used.
     """
     opened, rejected = open_releases(
-        study, sealed, run_id=run_id, identity=identity, publics=publics
+        study,
+        sealed,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
+        manifest=manifest,
     )
     why = {**refusals, **rejected}
     for site in study.sites:
@@ -199,6 +208,7 @@ def _open(
     site: str,
     sealed: bytes,
     run_id: str,
+    manifest: str | None,
     identity: Identity,
     public: PublicIdentity | None,
 ) -> Opened:
@@ -207,7 +217,7 @@ def _open(
             f"release of {site!r}: the site is not expected; only the study's sites "
             "with a pinned key are accepted; correct the list of sites"
         )
-    binding = Binding("release", study.digest, run_id, site)
+    binding = Binding("release", study.digest, run_id, site, manifest)
     payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
     released = decode_release(payload)
     _check(study, site, released)
