@@ -13,8 +13,8 @@
 and nothing after it.  The header is one object of text, with the keys ``format``
 (``"fedglmm-envelope/1"``), ``kind``, ``recipient``, ``run``, ``sender``, ``site``,
 ``study`` and ``suite``, and with ``manifest`` where the study has one (the digest of
-:mod:`fedglmm_flower.envelope.manifest`); it holds no data and proves nothing until the ciphertext, which
-is bound to it, has been opened.
+:mod:`fedglmm_flower.envelope.manifest_text`); it holds no data and proves nothing until
+the ciphertext, which is bound to it, has been opened.
 """
 
 import struct
@@ -156,8 +156,8 @@ def _read_header(data: bytes) -> Header:
                 "use versions of fedglmm-flower that agree"
             )
             raise EnvelopeRefusedError(Reason.VERSION, msg)
-    known = len(texts) == len(fields) and set(texts) - {"manifest"} == _KEYS
-    if not known or not is_digest(texts.get("manifest", "0" * 64)):
+    complete = len(texts) == len(fields) and set(texts) - {"manifest"} == _KEYS
+    if not complete or not is_digest(texts.get("manifest", "0" * 64)):
         raise _altered(where, "a missing or unknown field", "the known ones are")
     return Header(**{k: v for k, v in texts.items() if k not in {"format", "suite"}})
 

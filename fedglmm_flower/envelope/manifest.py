@@ -4,6 +4,7 @@ A study's owner signs one text file; each site approves it once and refuses a qu
 under any other.  See :mod:`fedglmm_flower.envelope.manifest_text` for its bytes.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from fedglmm_flower.errors import ManifestError, ManifestExpiredError
 
 SKEW: Final = timedelta(days=1)
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+_DEMAND: Final = re.compile(r"[a-z_]{1,40}")
 
 Demands = tuple[tuple[str, float | int | bool], ...]
 
@@ -68,8 +71,10 @@ class Manifest:
         if self.expires <= self.made:
             raise _wrong("expires", "a time before it was made", "a later time is")
         names = [name for name, _ in self.demands]
-        if sorted(set(names)) != names:
-            raise _wrong("demands", "unsorted or repeated names", "sorted ones are")
+        if sorted(set(names)) != names or not all(map(_DEMAND.fullmatch, names)):
+            raise _wrong(
+                "demands", "names that are none or unsorted", "sorted ones are"
+            )
         for key, parties in (("recipient", self.recipients), ("site", self.sites)):
             found = [party.name for party in parties]
             if not found or sorted(set(found)) != found:

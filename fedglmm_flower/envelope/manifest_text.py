@@ -170,7 +170,7 @@ def manifest_text(manifest: Manifest) -> bytes:
         f"expires = {write_time(manifest.expires)}",
         "",
         "[demands]",
-        *(f"{_text(key)} = {json.dumps(value)}" for key, value in manifest.demands),
+        *(f"{key} = {json.dumps(value)}" for key, value in manifest.demands),
     ]
     for kind, parties in (
         ("recipient", manifest.recipients),

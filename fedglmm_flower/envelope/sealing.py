@@ -1,8 +1,8 @@
 """Seal and open a message: HPKE (RFC 9180) around an Ed25519 signature.
 
 The header of a message (:mod:`fedglmm_flower.envelope.framing`) names study, run, site,
-kind, recipient, sender and, where there is one, the study's manifest.  With ``h`` its bytes and ``|h|`` their number in 4 bytes,
-big-endian::
+kind, recipient, sender and, where there is one, the study's manifest.  With ``h`` its
+bytes and ``|h|`` their number in 4 bytes, big-endian::
 
     signature  = Ed25519(sender, SIGN_LABEL + |h| + h + payload)
     plaintext  = signature + size of payload in 8 bytes + payload + zeros

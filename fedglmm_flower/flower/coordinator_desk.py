@@ -15,6 +15,7 @@ from fedglmm_flower.envelope import (
     read_identity,
     read_public,
     seal,
+    split_signed,
 )
 from fedglmm_flower.flower.exchange import Refused
 from fedglmm_flower.flower.files import file_name
@@ -92,6 +93,8 @@ class CoordinatorDesk:
     min_broadcast : int
         Fewest sites that a result must rest on to be sent to the sites: with two,
         each could subtract its own sums.
+    manifest : bytes
+        The study's signed manifest; empty without one.
     """
 
     study: Study
@@ -100,11 +103,17 @@ class CoordinatorDesk:
     folder: Path
     options: Options = field(default_factory=Options)
     min_broadcast: int = MIN_BROADCAST
+    manifest: bytes = b""
 
     @property
     def key_id(self) -> str:
         """Identifier of the key that releases are sealed to."""
         return self.keys.identity.public.encrypt_id
+
+    @property
+    def manifest_digest(self) -> str | None:
+        """What messages are bound to beside study and run; None without a manifest."""
+        return split_signed(self.manifest).digest if self.manifest else None
 
     def combine(
         self,
@@ -120,6 +129,7 @@ class CoordinatorDesk:
             run_id=self.run_id,
             identity=self.keys.identity,
             publics=self.keys.publics,
+            manifest=self.manifest_digest,
             options=self.options,
             summarise_s=summarise_s,
         )
@@ -134,7 +144,9 @@ class CoordinatorDesk:
             return None
         return seal(
             encode_result(estimates_for(site, estimates)),
-            binding=Binding("result", self.study.digest, self.run_id, site),
+            binding=Binding(
+                "result", self.study.digest, self.run_id, site, self.manifest_digest
+            ),
             sender=self.keys.identity,
             recipient=self.keys.publics[site],
         )

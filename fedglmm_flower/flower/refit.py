@@ -72,6 +72,7 @@ def refit(
         run_id=saved.run_id,
         identity=found.identity,
         publics=found.publics,
+        manifest=saved.manifest_digest,
         options=Options(quorum=quorum, seed=seed, tick=tell),
     )
     if target is not None:

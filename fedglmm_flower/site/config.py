@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.source import TableSource, file_source
 
@@ -68,6 +69,7 @@ class SiteFile(_Strict):
     format: Literal[1]
     site: Annotated[str, Field(min_length=1, max_length=200)]
     approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    require_manifest: Annotated[bool, Field(strict=True)] = False
     inbox: str = "inbox"
     data: DataTable
     keys: KeysTable
@@ -90,9 +92,11 @@ class SiteConfig:
     identity_path, coordinator_path : Path
         Its own key file, and the coordinator's public one.
     approved : tuple of str
-        Digests of the studies it answers.
+        Digests of the studies it answers without a manifest.
     inbox : Path
         Folder for the estimates it receives.
+    require_manifest : bool
+        Whether it answers under an approved manifest only.
     """
 
     site: str
@@ -102,6 +106,7 @@ class SiteConfig:
     coordinator_path: Path
     approved: tuple[str, ...]
     inbox: Path
+    require_manifest: bool = False
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -124,6 +129,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
+        require_manifest=file.require_manifest,
     )
 
 
@@ -137,6 +143,22 @@ def read_policy(path: Path | str) -> Policy:
         If the file is missing or malformed.
     """
     return _policy(_validated(Path(path), PolicyFile).disclosure)
+
+
+def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]:
+    """
+    Read what a study demands: the values that a file's ``[disclosure]`` table names.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing or malformed, or names what no study may demand.
+    """
+    table = _validated(Path(path), PolicyFile).disclosure
+    given = table.model_dump(exclude_unset=True)
+    # A policy meets its own values, so that only unknown names are refused here.
+    require_demands(Policy(**given), given.items(), where=str(path))
+    return tuple(sorted(given.items()))
 
 
 def _policy(table: DisclosureTable) -> Policy:
