@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.preview import Preview, preview_of
 from fedglmm_flower.site import SiteConfig, read_site_config
 from fedglmm_flower.site.answer import check_expected, clear_rows
@@ -13,6 +14,7 @@ from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
 app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+app.command("approve")(approve)
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""``fedglmm study``: draft, check and show a study."""
+"""``fedglmm study``: draft, check, show and sign a study."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fedglmm_flower.cli import manifest
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.site import Policy
@@ -14,7 +15,9 @@ from fedglmm_flower.study import Study, read_study, write_study
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
 
-app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
+app = typer.Typer(help="Draft, check, show and sign a study.", no_args_is_help=True)
+app.command("sign")(manifest.sign)
+app.command("manifest")(manifest.show)
 
 
 @app.command("init")

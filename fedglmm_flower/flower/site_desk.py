@@ -1,7 +1,6 @@
 """What a site does when it is asked: answer with a sealed release, store estimates."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from fedglmm_flower.envelope import (
     seal,
     unseal,
 )
+from fedglmm_flower.envelope.passphrase import ambient_passphrase
 from fedglmm_flower.errors import EnvelopeError
 from fedglmm_flower.flower.admission import (
     admit,
@@ -40,7 +40,6 @@ from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.study import parse_study
 
 ESTIMATES = "estimates.json"
-PASSPHRASE = "FEDGLMM_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def desk_of(path: Path) -> SiteDesk:
     config = read_site_config(path)
 
     def keys() -> tuple[Identity, PublicIdentity]:
-        passphrase = os.environ.get(PASSPHRASE)
+        passphrase = ambient_passphrase()
         return (
             read_identity(config.identity_path, passphrase),
             read_public(config.coordinator_path),
