@@ -55,6 +55,10 @@ _SIGNATURE: Final = re.compile(
     rb'\[signature\]\nowner = "([A-Za-z0-9+/]{43}=)"\nvalue = "([A-Za-z0-9+/]{86}==)"\n'
 )
 _TAIL: Final = len('[signature]\nowner = ""\nvalue = ""\n') + 44 + 88
+_LINE: Final = re.compile(
+    r"|\[demands\]|\[\[(?:recipient|site)\]\]"
+    r'|[a-z_]{1,40} = (?:"(?:[^"\\]|\\["\\])*"|[-+.:0-9A-Za-z]{1,40})'
+)
 _KEYS: Final = {"format", "name", "study", "made", "expires", "recipient", "site"}
 
 
@@ -194,7 +198,11 @@ def key_name(verify: bytes) -> str:
 
 def _parse(body: bytes) -> Manifest:
     try:
-        fields = tomllib.loads(body.decode())
+        text = body.decode()
+        # Dotted keys and nesting cost a TOML parser memory that grows as a square.
+        if not all(map(_LINE.fullmatch, text.split("\n"))):
+            raise _foreign("a line of another form")
+        fields = tomllib.loads(text)
     except (ValueError, RecursionError):  # covers bytes that are no UTF-8
         raise _foreign("text that is not TOML") from None
     version = fields.get("format")

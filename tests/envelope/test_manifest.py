@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fedglmm_flower.envelope import Manifest, sign_manifest, split_signed
+from fedglmm_flower.envelope import Identity, Manifest, sign_manifest, split_signed
 from fedglmm_flower.envelope.manifest_text import SIGN_LABEL, manifest_text
 from fedglmm_flower.errors import ManifestError, ManifestExpiredError
 
@@ -30,7 +30,7 @@ def manifest(coordinator, site, stranger) -> Manifest:
     )
 
 
-def sign_manifest_of(body, owner) -> bytes:
+def sign_manifest_of(body: bytes, owner: Identity) -> bytes:
     """Any text under a good signature, the form of the file spelled by hand."""
     key = base64.b64encode(owner.public.verify).decode()
     value = base64.b64encode(owner.signing_key.sign(SIGN_LABEL + body)).decode()
