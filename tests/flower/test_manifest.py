@@ -15,6 +15,7 @@ from fedglmm_flower.envelope import (
     split_signed,
     write_public,
 )
+from fedglmm_flower.envelope.rotation import rotate_identity
 from fedglmm_flower.errors import (
     EnvelopeError,
     ManifestError,
@@ -31,6 +32,7 @@ from fedglmm_flower.flower.approvals import (
 from fedglmm_flower.flower.exchange import Delivery, Request
 from fedglmm_flower.flower.own_manifest import check_own_manifest, read_manifest_file
 from fedglmm_flower.flower.refit import refit
+from fedglmm_flower.flower.server import RunConfig, run_round
 from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
 from tests.flower.conftest import Federation, write_site_file
 
@@ -298,3 +300,44 @@ def test_the_coordinator_looks_at_its_manifest_first(signed, tmp_path):
     write_public(identity.public, tmp_path / "foreign")
     with pytest.raises(ManifestError, match="no signature at its end"):
         read_manifest_file(tmp_path / "foreign")
+
+
+def test_the_app_runs_under_the_manifest_of_its_configuration(
+    signed, run_config, tmp_path
+):
+    """From ``manifest`` of the run configuration to bound releases and estimates."""
+    federation = signed.federation
+    path = tmp_path / "manifest.toml"
+    path.write_bytes(signed.data)
+    with federation.grid() as grid:
+        run_round(grid, RunConfig.of({**run_config, "manifest": str(path)}))
+
+    assert federation.folder.read().manifest == signed.data
+    assert all(federation.estimates(site).exists() for site in federation.study.sites)
+
+
+def test_the_app_asks_nobody_under_an_expired_manifest(signed, run_config, tmp_path):
+    """The coordinator's own clock comes first, and nothing is written."""
+    federation = signed.federation
+    old = replace(signed.manifest, made=NOW - 2 * DAY, expires=NOW - DAY)
+    path = tmp_path / "manifest.toml"
+    path.write_bytes(sign_manifest(old, signed.owner))
+    with federation.grid(record=True) as grid, pytest.raises(ManifestExpiredError):
+        run_round(grid, RunConfig.of({**run_config, "manifest": str(path)}))
+
+    assert grid.sent == []
+    assert not (federation.folder.path / "run.json").exists()
+
+
+def test_a_run_is_fitted_again_after_the_coordinators_key_was_rotated(
+    federation, run_config
+):
+    """The old key stays beside the new one and opens the old run."""
+    keys = Path(str(run_config["keys-dir"]))
+    with federation.grid() as grid:
+        run_round(grid, RunConfig.of(run_config))
+    before = refit(federation.folder.path, federation.study.formula, keys=keys)
+    rotate_identity(keys / "coordinator.key")
+    after = refit(federation.folder.path, federation.study.formula, keys=keys)
+
+    assert after.fixed == before.fixed
