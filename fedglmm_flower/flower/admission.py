@@ -21,7 +21,7 @@ _APPROVE: Final = "read it and run 'fedglmm site approve MANIFEST'"
 
 
 @dataclass(frozen=True)
-class Admitted:
+class UnderManifest:
     """
     A manifest that the site has approved, its signature checked.
 
@@ -44,7 +44,7 @@ def admit(
     approvals: Iterable[Approval],
     manifest_required: bool,
     now: datetime,
-) -> Admitted | None:
+) -> UnderManifest | None:
     """
     Decide on bytes alone whether a request may be read, before anything is parsed.
 
@@ -63,7 +63,7 @@ def admit(
 
     Returns
     -------
-    Admitted or None
+    UnderManifest or None
         The manifest; None for a request without one.
 
     Raises
@@ -95,7 +95,7 @@ def admit(
             "study is meant"
         )
     manifest.check_time(now)
-    return Admitted(manifest, signed.digest)
+    return UnderManifest(manifest, signed.digest)
 
 
 def check_parties(
