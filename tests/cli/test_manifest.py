@@ -1,5 +1,6 @@
 """``keys rotate``, ``study sign``, ``study manifest`` and ``site approve``."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,20 @@ def test_only_a_private_key_is_rotated(folder):
     ended = fedglmm("keys", "rotate", folder / "keys" / "coordinator.pub")
 
     assert (ended.status, ended.line[0]) == (2, "key-invalid")
+
+
+def test_a_preview_knows_what_is_approved_under_a_manifest(folder):
+    """An officer is told whether the study would be answered, in either mode."""
+
+    def approved() -> bool:
+        ended = fedglmm(
+            "site", "preview", folder / "site.toml",
+            "--study", folder / "study.toml", "--json",
+        )  # fmt: skip
+        return bool(json.loads(ended.out)["approved"])
+
+    sign(folder)
+    before = approved()
+    approve(folder)
+
+    assert (before, approved()) == (False, True)
