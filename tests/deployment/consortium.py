@@ -9,8 +9,10 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,17 +118,18 @@ class Consortium:
 
     def paste(self, block: Block) -> None:
         """Do what a block says on every machine that it concerns."""
-        if block.machine == "everywhere":
-            machines = ("relay", "coordinator", *SITES)
-        else:
-            machines = SITES if block.machine == "site" else (block.machine,)
+        several = {"everywhere": ("relay", "coordinator", *SITES), "site": SITES}
+        machines: tuple[str, ...] = several.get(block.machine, (block.machine,))
         for machine in machines:
-            if block.kind.startswith("service"):
+            self.folder(machine)  # who sends something finds the receiver
+        if block.kind.startswith("service"):
+            for machine in machines:
                 self.start(block.text, machine)
-            elif block.kind == "ready":
-                self.await_relay()
-            else:
-                self.run(block.text, machine)
+        elif block.kind == "ready":
+            self.await_relay()
+        else:
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(partial(self.run, block.text), machines))
 
     def await_relay(self) -> None:
         """Ask the relay whether it is ready until it is."""
@@ -145,7 +148,7 @@ class Consortium:
 
         def online() -> bool:
             nodes = self.flwr("supernode ls study")["nodes"]
-            return sum(node["status"] == "online" for node in nodes) == count
+            return [node["status"] for node in nodes].count("online") == count
 
         self.until(online, f"{count} SuperNodes are online")
 
@@ -191,14 +194,14 @@ class Consortium:
         path = self.folder("coordinator") / folder / "result.json"
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
-    def until(self, done: Callable[[], bool], what: str, patience: float = 90) -> None:
+    def until(self, done: Callable[[], bool], what: str, patience: float = 180) -> None:
         """Wait for something, or fail with the logs."""
         end = time.monotonic() + patience
         while not done():
             if time.monotonic() > end:
                 logs = [path.read_text()[-2000:] for path in self.root.glob("*.log")]
                 raise AssertionError("\n".join([f"not in time: {what}", *logs]))
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a service and all that it started."""

@@ -34,15 +34,12 @@ class Block:
 
 def blocks(language: str = "sh") -> list[Block]:
     """The blocks of a language whose fence names a machine or a unit."""
-    found = [
-        Block(kind, *f"{words} ".split(" ", 1), text)
-        for kind, words, text in FENCE.findall(PAGE.read_text(encoding="utf-8"))
-    ]
-    return [
-        Block(block.language, block.machine, block.kind.strip(), block.text)
-        for block in found
-        if block.language == language
-    ]
+    found = []
+    for kind, fence, text in FENCE.findall(PAGE.read_text(encoding="utf-8")):
+        machine, _, rest = fence.partition(" ")
+        if kind == language:
+            found.append(Block(kind, machine, rest, text))
+    return found
 
 
 def only(machine: str, kind: str = "") -> str:

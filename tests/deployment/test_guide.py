@@ -1,4 +1,4 @@
-"""The guide for deployments: its commands, run as they stand, give simulate's result."""
+"""The guide for deployments: its commands, as they stand, give simulate's result."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from tests.deployment.recording import everything, found, recorded, traces
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
-    pytest.mark.timeout(280),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("deployment"),
 ]
 
@@ -82,14 +82,14 @@ def test_the_coordinators_key_is_nowhere_at_the_relay(consortium):
 
 def known(patients, result) -> list[float]:
     """Rows, sums of each site and estimates."""
-    values = patients["age"].tolist()
+    values = [float(age) for age in patients["age"]]
     for _, rows in patients.groupby("site"):
         age, event = rows["age"], rows["event"]
         values += [float((age**k).sum()) for k in (1, 2, 3, 4)]
         values += [float((age**k * event).sum()) for k in (1, 2)]
         values += [float(age.mean()), float(age.var())]
-    values += [entry["estimate"] for entry in result["fixed"] + result["ranef"]]
-    values += [entry["sd"] for entry in result["random"]]
+    values += [float(e["estimate"]) for e in result["fixed"] + result["ranef"]]
+    values += [float(entry["sd"]) for entry in result["random"]]
     return values
 
 
