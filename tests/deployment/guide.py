@@ -49,5 +49,6 @@ def only(machine: str, kind: str = "") -> str:
 
 
 def words(command: str) -> list[str]:
-    """A command without its line breaks, to be compared."""
-    return command.replace("\\\n", " ").split()
+    """A command without line breaks and comment, to be compared."""
+    lines = [line for line in command.splitlines() if not line.startswith("# ")]
+    return " ".join(lines).replace("\\ ", " ").split()

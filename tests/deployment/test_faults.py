@@ -47,8 +47,8 @@ def test_a_key_that_nobody_registered_is_turned_away(stranger):
 
     assert status != 0
     said = stranger.log("stranger").read_text()
-    assert "code: 305" in said
-    assert "not registered" in said or "authenticat" in said
+    assert "Exit Code: 305" in said
+    assert "[code: 2004] Failed to activate SuperNode" in said
     assert "Traceback" not in said
     assert online(stranger) == len(SITES)
 
