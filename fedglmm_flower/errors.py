@@ -78,6 +78,14 @@ class EmptySiteError(DataError):
 
     code = "site-empty"
     public = "the site has no complete rows"
+    exit_status = 3
+
+
+class SnapshotError(FedglmmError):
+    """A table is not the one that a study was answered from before."""
+
+    code = "data-changed"
+    public = "the site's table is not the one that it first answered this study from"
 
 
 class AbsentSiteError(FedglmmError):
@@ -92,6 +100,7 @@ class DisclosureError(FedglmmError):
 
     code = "disclosure-refused"
     public = "this site's disclosure policy refused the summary"
+    exit_status = 3
 
 
 class PolicyError(FedglmmError):

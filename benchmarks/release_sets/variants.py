@@ -8,7 +8,8 @@ import numpy as np
 from benchmarks.release_sets.cases import Case
 from fedglmm_flower.coordinator.targets import Anchored, Targets
 from fedglmm_flower.glmm.anchor import AnchorFrame
-from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
+from fedglmm_flower.glmm.cumulant import FloatArray
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.site.measures import measure_on_rows
@@ -84,7 +85,7 @@ class ThirdInIntercept(Expansion):
 
     def values(self, atoms: FloatArray) -> FloatArray:
         """Value, score, information, and ``h'''`` times each monomial."""
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
         eta = self.anchor @ (frame.columns @ f) + frame.offset @ f
         known = super().values(atoms)[: -len(frame.columns)]
@@ -92,7 +93,7 @@ class ThirdInIntercept(Expansion):
 
     def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:
         """Derivatives of :meth:`values` in some atoms."""
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         model = frame.model
         f = evaluate_monomials(atoms, frame.monomials, model.factors)
         eta = self.anchor @ (frame.columns @ f) + frame.offset @ f
@@ -121,7 +122,9 @@ def third(order: int) -> Make:
             if known is None:
                 found[site] = targets
                 continue
-            expansion = ThirdInIntercept(frame, known.expansion.anchor, _flat(frame))
+            expansion = ThirdInIntercept(
+                frame, known.expansion.anchor, _flat(frame), known.expansion.curve
+            )
             sums = _means(expansion, case.rows[site], kind)
             bend = sums[-len(frame.monomials) :]
             wider = replace(known, expansion=expansion, bend=bend)
@@ -149,7 +152,8 @@ def public(order: int, away: float) -> Make:
         p, kind = len(frame.columns), measure_of(case.model)
         turn = np.where(np.arange(p) % 2, -away, away)
         anchor = case.pooled.estimates + frame.transform.T @ turn
-        plain_one = Expansion(frame, anchor, _flat(frame))
+        curve = curves_of(case.model)[0]
+        plain_one = Expansion(frame, anchor, _flat(frame), curve)
         found = {}
         for site, targets in case.targets("canonical", order).items():
             means = _means(plain_one, case.rows[site], kind)

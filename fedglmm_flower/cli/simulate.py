@@ -81,6 +81,9 @@ def simulate(
     compare_pooled: Annotated[
         bool, typer.Option("--compare-pooled", help="Also fit the pooled table.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
@@ -109,6 +112,7 @@ def simulate(
             seed=seed,
             compare_pooled=compare_pooled,
             out=out,
+            overwrite=overwrite,
             tell=tell,
         )
     if study is None:

@@ -29,17 +29,23 @@ def preview(
     """
     Show exactly what would leave, and what every rule says; sends nothing.
 
-    The output holds the site's sums: it is for the site alone.
+    The output holds the site's sums: it is for the site alone. Ends with status 3 if
+    the site would refuse.
     """
     asked = read_study(study)
     here = read_site_config(config)
     check_expected(asked, here.site)
-    found = summarise_clusters(asked, here.source, site=here.site)
+    answered = here.frozen.of(asked.digest) is not None
+    key = here.frozen.key() if answered else b""
+    found = summarise_clusters(asked, here.source, site=here.site, key=key)
+    here.frozen.require_same(asked.digest, found.snapshot)
     shown = preview_of(
         asked,
         found,
         here.policy,
-        lambda: clear_rows(asked, here.source, found, here.policy, site=here.site),
+        lambda: clear_rows(
+            asked, here.source, found, here.policy, site=here.site, key=key
+        ),
     )
     if as_json:
         typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))

@@ -11,6 +11,7 @@ from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.site.whole_table import read_table, study_of_table
 from fedglmm_flower.study import read_study, write_study
+from fedglmm_flower.study.anchor_file import read_anchor
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
 
@@ -36,9 +37,15 @@ def init(
     order: Annotated[int | None, typer.Option(min=1, max=MAX_ORDER)] = None,
     release_set: Annotated[
         str | None,
-        typer.Option(help="anchored, canonical (with -pairs or -tables), joint"),
+        typer.Option(help="anchored, canonical, public (-pairs or -tables), joint"),
     ] = None,
     method: Annotated[str | None, typer.Option()] = None,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(
+            help="Public anchor: coefficients by column, such as a result.json."
+        ),
+    ] = None,
 ) -> None:
     """
     Draft study.toml from a table.
@@ -69,6 +76,7 @@ def init(
         order=order,
         release_set=release_set,
         method=method,
+        anchor=None if anchor is None else read_anchor(anchor),
     ).study
     write_study(drafted, out)
     typer.echo(f"{out}: {drafted.digest}")

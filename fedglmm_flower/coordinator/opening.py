@@ -180,14 +180,13 @@ def require_quorum(
     QuorumError
         If too few can be used.
     """
-    why = "; ".join(
-        f"site {site!r}: {r.code} ({r.public})" for site, r in sorted(refusals.items())
-    )
+    why = grouped(refusals)
     absent = any(r.code in MISSING_CODES for r in refusals.values())
     if not opened and refusals and not absent:
         raise AllRefusedError(
             f"study {study.name!r}: all {len(refusals)} sites refused: {_short(why)}; "
-            "at least one must answer; ask the sites what their policy needs"
+            "at least one must answer; ask the sites what their policy needs: "
+            "'fedglmm site preview' shows it there"
         )
     gated = sum(r.code in GATE_CODES for r in refusals.values())
     needed = max(2, len(study.sites) - gated) if quorum is None else quorum
@@ -260,6 +259,28 @@ def _check(study: Study, site: str, released: Released) -> None:
             f"{MAX_CLUSTERS} are accepted, with a remainder if clusters were pooled; "
             "both sides must run the same version"
         )
+
+
+def grouped(refusals: Mapping[str, Refusal], most: int = 5) -> str:
+    """
+    Sites by what they refused for, with a few of the names.
+
+    Examples
+    --------
+    >>> reason = Refusal("site-missing", "the site did not answer")
+    >>> grouped({"b": reason, "a": reason})
+    "sites 'a', 'b': site-missing (the site did not answer)"
+    """
+    sites: dict[Refusal, list[str]] = {}
+    for site, reason in sorted(refusals.items()):
+        sites.setdefault(reason, []).append(site)
+    parts = []
+    for reason, names in sites.items():
+        shown = ", ".join(repr(name) for name in names[:most])
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        word = "site" if len(names) == 1 else "sites"
+        parts.append(f"{word} {shown}{more}: {reason.code} ({reason.public})")
+    return "; ".join(parts)
 
 
 def _short(text: str, most: int = 600) -> str:

@@ -23,6 +23,7 @@ from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRe
 from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
+    FrozenSnapshots,
     Policy,
     TableSource,
     check_approved,
@@ -56,6 +57,8 @@ class SiteDesk:
         Folder for the estimates.
     log : Path or None
         The site's own log; None to keep none.
+    frozen : FrozenSnapshots or None
+        Which rows each study was answered from; None to keep no record.
     """
 
     site: str
@@ -65,6 +68,7 @@ class SiteDesk:
     approved: tuple[str, ...]
     inbox: Path
     log: Path | None = None
+    frozen: FrozenSnapshots | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -88,6 +92,8 @@ class SiteDesk:
             If the site has not approved the study.
         EnvelopeError
             If the request names a coordinator other than the pinned one.
+        SnapshotError
+            If the site has answered the study from other rows.
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
         """
@@ -102,7 +108,9 @@ class SiteDesk:
                 f"{coordinator.encrypt_id[:16]}... is pinned here; compare "
                 "fingerprints with the coordinator"
             )
-        released = release(study, self.source, self.policy, site=self.site)
+        released = release(
+            study, self.source, self.policy, site=self.site, frozen=self.frozen
+        )
         binding = Binding("release", study.digest, request.run_id, self.site)
         sealed = seal(
             encode_release(released),
@@ -187,4 +195,5 @@ def desk_of(path: Path) -> SiteDesk:
         approved=config.approved,
         inbox=config.inbox,
         log=path.parent / LOG_NAME,
+        frozen=config.frozen,
     )

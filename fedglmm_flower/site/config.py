@@ -8,8 +8,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.data_table import DataTable
+from fedglmm_flower.site.frozen import FOLDER, FrozenSnapshots
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
-from fedglmm_flower.site.source import TableSource, file_source
+from fedglmm_flower.site.source import TableSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
@@ -18,14 +20,6 @@ Share = Annotated[float, Field(gt=0, le=0.9, strict=True)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataTable(_Strict):
-    """``[data]``."""
-
-    # By the name of the file, unless it says.
-    kind: Literal["csv", "parquet"] | None = None
-    path: str
 
 
 class KeysTable(_Strict):
@@ -69,6 +63,7 @@ class SiteFile(_Strict):
     site: Annotated[str, Field(min_length=1, max_length=200)]
     approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
     inbox: str = "inbox"
+    snapshots: str = FOLDER
     data: DataTable
     keys: KeysTable
     disclosure: DisclosureTable = DisclosureTable()
@@ -93,6 +88,8 @@ class SiteConfig:
         Digests of the studies it answers.
     inbox : Path
         Folder for the estimates it receives.
+    frozen : FrozenSnapshots
+        Which rows it answered each study from.
     """
 
     site: str
@@ -102,6 +99,7 @@ class SiteConfig:
     coordinator_path: Path
     approved: tuple[str, ...]
     inbox: Path
+    frozen: FrozenSnapshots
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -118,12 +116,13 @@ def read_site_config(path: Path | str) -> SiteConfig:
     base = where.resolve().parent
     return SiteConfig(
         site=file.site,
-        source=file_source(base / file.data.path, file.data.kind),
+        source=file.data.source(base),
         policy=_policy(file.disclosure),
         identity_path=base / file.keys.identity,
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
+        frozen=FrozenSnapshots(base / file.snapshots),
     )
 
 

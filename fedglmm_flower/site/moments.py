@@ -80,10 +80,13 @@ class SiteMoments:
         Label in each cluster column to sums, sorted; ``()`` is the site as a whole.
     n_missing : int
         Rows of the site dropped for a missing value, of a cluster column too.
+    snapshot : str
+        Digest of all its rows, see :class:`~fedglmm_flower.site.snapshot.Snapshot`.
     """
 
     clusters: Mapping[Path, Moments]
     n_missing: int
+    snapshot: str = ""
 
 
 def row_cells(model: Model, rows: AtomRows) -> CellCounts:

@@ -267,10 +267,17 @@ def _propose(
                 "is required with an anchor; leave one of the two out"
             )
         release_set = join_set("public", products)
+    elif release_set is not None and split_set(release_set)[0] == "public":
+        raise UsageError(
+            f"release set: {release_set} without an anchor; a public anchor is "
+            "required, which is one coefficient for each column, such as the "
+            "result.json of an earlier study; add --anchor FILE, or ask for the "
+            "anchored set, whose anchors are the sites' own"
+        )
     name, k = _first(study.model, order, release_set)
     given = tuple(sorted((anchor or {}).items()))
     study = replace(study, release_set=name, order=k, anchor=given)
-    study.anchor_values  # noqa: B018 - checks its names
+    study.check_anchor()
     for name, k in study.offers:
         study.statistics(k, name)
     return column, study

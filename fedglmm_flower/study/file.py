@@ -229,7 +229,8 @@ def _study(plain: Any, where: str) -> Study:
         ),
     )
     # Reading a study checks its formula and its anchor.
-    study.model, study.anchor_values  # noqa: B018
+    study.model  # noqa: B018
+    study.check_anchor()
     return study
 
 

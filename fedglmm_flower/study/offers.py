@@ -70,8 +70,7 @@ def around(offer: Offer) -> tuple[Offer, ...]:
 
 def can_anchor(model: Model) -> bool:
     """Whether an anchored release of a model exists and tells more than moments."""
-    one_measure = (model.family, model.link) not in TWO_MEASURES
-    return model.family != "gaussian" and one_measure and not all(model.factors)
+    return model.family != "gaussian" and not all(model.factors)
 
 
 def best_offer(model: Model) -> Offer:
@@ -86,7 +85,14 @@ def best_offer(model: Model) -> Offer:
     if model.family == "gaussian":
         return "canonical", _USUAL
     if can_anchor(model):
-        return "anchored", moderate_order(model, "anchored")
+        order = moderate_order(model, "anchored")
+        if order > 2 or (model.family, model.link) not in TWO_MEASURES:
+            return "anchored", order
+        # Twice the functions: where they are too many, the moments alone did as well.
+        for name, order in (("anchored", 2), ("canonical", 4), ("canonical", 3)):
+            if len(release_statistics(model, name, order)) <= _PLENTY:
+                return name, order
+        return "canonical", 2
     factors = sum(model.factors)
     return "canonical", min(MAX_ORDER, max(_USUAL, factors))
 

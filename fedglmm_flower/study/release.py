@@ -36,10 +36,8 @@ Role = Literal[
     "log_factorial",
     "score",
 ]
-Measure = Literal["rows", "trials", "exposure", "amount"]
+Measure = Literal["rows", "trials", "exposure", "amount", "events", "others"]
 ANCHORED: tuple[Role, ...] = ("anchor", "value", "score", "information", "bend")
-# What a local anchor has no need to send tells a public one.
-PUBLIC: Role = "score"
 
 MAX_ORDER = 6
 MAX_STATISTICS = 20_000
@@ -62,9 +60,10 @@ class Statistic:
         the cumulant function and its second and third derivatives at the anchor; see
         :mod:`fedglmm_flower.glmm.anchor`.  ``log_factorial``: minus log y! of an atom
         that may be a count.
-    measure : {"rows", "trials", "exposure", "amount"}
+    measure : {"rows", "trials", "exposure", "amount", "events", "others"}
         What weighs each row besides its prior weight; the amount is the response
-        divided by its exposure.
+        divided by its exposure, events are the response and others the trials
+        without one.
     monomial : tuple of int
         The moment function; the constant one where the role has none.
     column : int
@@ -100,6 +99,13 @@ def measure_of(model: Model) -> Measure:
     if model.family == "poisson" and model.offset is not None:
         return "exposure"
     return "amount" if model.family == "gamma" else "rows"
+
+
+def anchor_measures(model: Model) -> tuple[Measure, ...]:
+    """Measures of the functions whose sums an anchored release tells."""
+    if (model.family, model.link) not in TWO_MEASURES:
+        return (measure_of(model),)
+    return ("rows" if model.family == "nbinom2" else "others", "events")
 
 
 def linear_sums(
@@ -211,12 +217,6 @@ def release_statistics(
             f"release set: {release_set} with family gaussian; the canonical set is "
             "lossless there and smaller; change the study"
         )
-    if base == "anchored" and (model.family, model.link) in TWO_MEASURES:
-        raise StudyError(
-            f"release set: {release_set} with {model.family} and link {model.link}; "
-            "the set exists for binomial with logit, poisson and gamma; ask the "
-            "canonical set"
-        )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
             f"release set: order {order}; an order from 1 to {MAX_ORDER} is required; "
@@ -307,20 +307,16 @@ def _anchored(key: _Key) -> tuple[Statistic, ...]:
     Statistics at the anchor.
 
     The score is not among them: at a penalised estimate it follows from the sums with
-    the response.
+    the response.  Of two measures that of the first does, from that of the second.
     """
-    model = key.model
-    measure, one = measure_of(model), model.constant
+    model, one = key.model, key.model.constant
+    measures = anchor_measures(model)
     columns = range(len(anchor_columns(model)))
-    # Distinct products of two columns, each once: the square of a 0/1 column is it.
-    products = [Statistic("value", measure, one, 1)]
-    products += [
-        Statistic("information", measure, m, 1) for m in moment_degrees(model, 2)
-    ]
     return (
-        *(Statistic("anchor", measure, one, 1, k) for k in columns),
-        *sorted(products, key=_canonical_order),
-        *(Statistic("bend", measure, one, 1, k) for k in columns),
+        *(Statistic("anchor", measures[0], one, 1, k) for k in columns),
+        *(Statistic("score", m, one, 1, k) for m in measures[1:] for k in columns),
+        *(s for m in measures for s in _value_and_information(model, m)),
+        *(Statistic("bend", m, one, 1, k) for m in measures for k in columns),
     )
 
 
@@ -332,23 +328,29 @@ def _public(key: _Key) -> tuple[Statistic, ...]:
     The bend is that along the intercept, by which a site differs first of all: sums
     of the third derivative times each column.
     """
-    model = key.model
-    measure, one = measure_of(model), model.constant
+    model, one = key.model, key.model.constant
+    measures = anchor_measures(model)
     columns = range(len(anchor_columns(model)))
     level = any(
         column.polynomial == {one: 1.0}
         for effect in model.random
         for column in effect.columns
     )
-    products = [
+    bends = columns if level else ()
+    return (
+        *(Statistic("score", m, one, 1, k) for m in measures for k in columns),
+        *(s for m in measures for s in _value_and_information(model, m)),
+        *(Statistic("bend", m, one, 1, k) for m in measures for k in bends),
+    )
+
+
+def _value_and_information(model: Model, measure: Measure) -> list[Statistic]:
+    # Distinct products of two columns, each once: the square of a 0/1 column is it.
+    products = [Statistic("value", measure, model.constant, 1)]
+    products += [
         Statistic("information", measure, m, 1) for m in moment_degrees(model, 2)
     ]
-    return (
-        *(Statistic("score", measure, one, 1, k) for k in columns),
-        Statistic("value", measure, one, 1),
-        *sorted(products, key=_canonical_order),
-        *(Statistic("bend", measure, one, 1, k) for k in columns if level),
-    )
+    return sorted(products, key=_canonical_order)
 
 
 def _canonical_order(statistic: Statistic) -> tuple[int, str, int, Monomial, int]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.anchor_reach import require_reasonable
 from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import resolve_link, resolve_method
@@ -183,6 +184,19 @@ class Study:
                 f"{', '.join(names)} is required and for nothing else; correct it"
             )
         return tuple(given.get(name, 0.0) for name in names)
+
+    def check_anchor(self) -> None:
+        """
+        Refuse a public anchor that is none.
+
+        Raises
+        ------
+        StudyError
+            If a column lacks a coefficient, or what follows is no prediction.
+        """
+        if self.anchor_values is not None:
+            columns = anchor_columns(self.model)
+            require_reasonable(self.model, columns, self.anchor_values)
 
     @cached_property
     def offers(self) -> tuple[Offer, ...]:
