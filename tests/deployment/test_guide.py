@@ -97,7 +97,10 @@ def test_the_relay_never_held_a_row_a_sum_or_an_estimate(consortium, patients):
     """Every message that was stored, the database, the logs and Flower's home."""
     relay = consortium.folder("relay")
     database = relay / "flower" / "state.db"
-    places = [*everything(relay, database), ("log", consortium.log("relay").read_bytes())]
+    places = [
+        *everything(relay, database),
+        ("log", consortium.log("relay").read_bytes()),
+    ]
     values = known(patients, consortium.result("run"))
 
     assert len(values) > 600
