@@ -66,6 +66,20 @@ class StudyMismatchError(FedglmmError):
     public = "the study differs from the one that this party approved"
 
 
+class ManifestError(FedglmmError):
+    """A study's manifest is malformed, or is not the one that was approved."""
+
+    code = "manifest-refused"
+    public = "the study's manifest was refused"
+
+
+class ManifestExpiredError(ManifestError):
+    """A manifest is used outside its time, by the clock of who was asked."""
+
+    code = "manifest-expired"
+    public = "the study's manifest has expired, or a clock is wrong"
+
+
 class DataError(FedglmmError):
     """A table does not agree with the study."""
 

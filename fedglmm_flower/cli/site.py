@@ -1,18 +1,22 @@
 """``fedglmm site``: what an officer sees before anything leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.preview import Preview, preview_of
+from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
 from fedglmm_flower.site import SiteConfig, read_site_config
 from fedglmm_flower.site.answer import check_expected, clear_rows
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
 app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+app.command("approve")(approve)
 
 
 @app.callback()
@@ -33,7 +37,7 @@ def preview(
     the site would refuse.
     """
     asked = read_study(study)
-    here = read_site_config(config)
+    here = _with_approvals(read_site_config(config), config)
     check_expected(asked, here.site)
     answered = here.frozen.of(asked.digest) is not None
     key = here.frozen.key() if answered else b""
@@ -53,6 +57,13 @@ def preview(
         _print(shown, asked, here)
     if shown.refused is not None:
         raise shown.refused
+
+
+def _with_approvals(here: SiteConfig, path: Path) -> SiteConfig:
+    """What is answered at all: studies approved alone, and those under a manifest."""
+    alone = () if here.require_manifest else here.approved
+    under = (entry.study for entry in read_approvals(path.parent / APPROVALS))
+    return replace(here, approved=(*alone, *under))
 
 
 def _plain(shown: Preview, asked: Study, here: SiteConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``fedglmm study``: draft, check and show a study."""
+"""``fedglmm study``: draft, check, show and sign a study."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fedglmm_flower.cli import manifest
 from fedglmm_flower.cli.needs import needs_of, show_needs
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
@@ -15,7 +16,9 @@ from fedglmm_flower.study.anchor_file import read_anchor
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
 
-app = typer.Typer(help="Draft, check and show a study.", no_args_is_help=True)
+app = typer.Typer(help="Draft, check, show and sign a study.", no_args_is_help=True)
+app.command("sign")(manifest.sign)
+app.command("manifest")(manifest.show)
 
 
 @app.command("init")

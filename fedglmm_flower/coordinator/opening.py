@@ -73,6 +73,7 @@ def open_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open every sealed release.
@@ -89,6 +90,8 @@ def open_releases(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def open_releases(
     for site in sorted(sealed):
         try:
             opened[site] = _open(
-                study, site, sealed[site], run_id, identity, publics.get(site)
+                study, site, sealed[site], run_id, manifest, identity, publics.get(site)
             )
         except FedglmmError as error:
             reason = getattr(error, "reason", None)
@@ -120,6 +123,7 @@ def gather_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open what came, and account for every site of the study.
@@ -142,7 +146,12 @@ def gather_releases(
         If too few sites can be used.
     """
     opened, rejected = open_releases(
-        study, sealed, run_id=run_id, identity=identity, publics=publics
+        study,
+        sealed,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
+        manifest=manifest,
     )
     why = {**refusals, **rejected}
     for site in study.sites:
@@ -203,6 +212,7 @@ def _open(
     site: str,
     sealed: bytes,
     run_id: str,
+    manifest: str | None,
     identity: Identity,
     public: PublicIdentity | None,
 ) -> Opened:
@@ -211,7 +221,7 @@ def _open(
             f"release of {site!r}: the site is not expected; only the study's sites "
             "with a pinned key are accepted; correct the list of sites"
         )
-    binding = Binding("release", study.digest, run_id, site)
+    binding = Binding("release", study.digest, run_id, site, manifest)
     payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
     released = decode_release(payload)
     _check(study, site, released)

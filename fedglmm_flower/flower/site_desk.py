@@ -1,10 +1,9 @@
 """What a site does when it is asked: answer with a sealed release, store estimates."""
 
-import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from fedglmm_flower.envelope import (
@@ -13,12 +12,21 @@ from fedglmm_flower.envelope import (
     PublicIdentity,
     decode_result,
     encode_release,
+    read_header,
     read_identity,
     read_public,
     seal,
     unseal,
 )
-from fedglmm_flower.errors import EnvelopeError, StudyMismatchError
+from fedglmm_flower.envelope.passphrase import ambient_passphrase
+from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.flower.admission import (
+    admit,
+    approved_digest,
+    check_parties,
+    utc_now,
+)
+from fedglmm_flower.flower.approvals import APPROVALS, Approval, read_approvals
 from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRelease
 from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
@@ -26,14 +34,13 @@ from fedglmm_flower.site import (
     FrozenSnapshots,
     Policy,
     TableSource,
-    check_approved,
     read_site_config,
     release,
 )
+from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.study import parse_study
 
 ESTIMATES = "estimates.json"
-PASSPHRASE = "FEDGLMM_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,19 @@ class SiteDesk:
     keys : callable
         Reads the site's identity and the coordinator's pinned public identity.
     approved : tuple of str
-        Digests of the studies that it answers.
+        Digests of the studies that it answers without a manifest.
     inbox : Path
         Folder for the estimates.
     log : Path or None
         The site's own log; None to keep none.
     frozen : FrozenSnapshots or None
         Which rows each study was answered from; None to keep no record.
+    approvals : tuple of Approval
+        The manifests that it answers.
+    require_manifest : bool
+        Whether it answers under an approved manifest only.
+    clock : callable
+        The site's time.
     """
 
     site: str
@@ -69,6 +82,9 @@ class SiteDesk:
     inbox: Path
     log: Path | None = None
     frozen: FrozenSnapshots | None = None
+    approvals: tuple[Approval, ...] = ()
+    require_manifest: bool = False
+    clock: Callable[[], datetime] = utc_now
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -90,6 +106,9 @@ class SiteDesk:
         ------
         StudyMismatchError
             If the site has not approved the study.
+        ManifestError
+            If the manifest is not the one approved here, has expired, or does not
+            name this site and its coordinator.
         EnvelopeError
             If the request names a coordinator other than the pinned one.
         SnapshotError
@@ -97,8 +116,14 @@ class SiteDesk:
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
         """
-        # The digest is of the bytes: nothing unapproved is ever parsed.
-        check_approved(hashlib.sha256(request.study).hexdigest(), self.approved)
+        # Digests are of bytes: nothing unapproved is ever parsed.
+        admitted = admit(
+            request,
+            approved=self.approved,
+            approvals=self.approvals,
+            manifest_required=self.require_manifest,
+            now=self.clock(),
+        )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
         if request.coordinator_key != coordinator.encrypt_id:
@@ -108,10 +133,26 @@ class SiteDesk:
                 f"{coordinator.encrypt_id[:16]}... is pinned here; compare "
                 "fingerprints with the coordinator"
             )
+        if admitted is not None:
+            check_parties(
+                admitted.manifest,
+                site=self.site,
+                own=identity.public,
+                coordinator=coordinator,
+            )
+            require_demands(
+                self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
+            )
         released = release(
             study, self.source, self.policy, site=self.site, frozen=self.frozen
         )
-        binding = Binding("release", study.digest, request.run_id, self.site)
+        binding = Binding(
+            "release",
+            study.digest,
+            request.run_id,
+            self.site,
+            None if admitted is None else admitted.digest,
+        )
         sealed = seal(
             encode_release(released),
             binding=binding,
@@ -141,14 +182,17 @@ class SiteDesk:
         EnvelopeError, WireError
             If they are not the pinned coordinator's, or not for this site and run.
         """
-        if delivery.study_digest not in self.approved:
-            raise StudyMismatchError(
-                f"site {self.site!r}: estimates of study "
-                f"{delivery.study_digest[:16]}... arrived; an approved study is "
-                "required; nothing was stored"
-            )
+        manifest = approved_digest(
+            read_header(delivery.sealed).manifest,
+            delivery.study_digest,
+            approved=self.approved,
+            approvals=self.approvals,
+            manifest_required=self.require_manifest,
+        )
         identity, coordinator = self.keys()
-        binding = Binding("result", delivery.study_digest, delivery.run_id, self.site)
+        binding = Binding(
+            "result", delivery.study_digest, delivery.run_id, self.site, manifest
+        )
         result = decode_result(
             unseal(
                 delivery.sealed, binding=binding, recipient=identity, sender=coordinator
@@ -181,7 +225,7 @@ def desk_of(path: Path) -> SiteDesk:
     config = read_site_config(path)
 
     def keys() -> tuple[Identity, PublicIdentity]:
-        passphrase = os.environ.get(PASSPHRASE)
+        passphrase = ambient_passphrase()
         return (
             read_identity(config.identity_path, passphrase),
             read_public(config.coordinator_path),
@@ -196,4 +240,6 @@ def desk_of(path: Path) -> SiteDesk:
         inbox=config.inbox,
         log=path.parent / LOG_NAME,
         frozen=config.frozen,
+        approvals=read_approvals(path.parent / APPROVALS),
+        require_manifest=config.require_manifest,
     )

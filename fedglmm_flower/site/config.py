@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site.data_table import DataTable
+from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.frozen import FOLDER, FrozenSnapshots
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.source import TableSource
@@ -62,6 +63,7 @@ class SiteFile(_Strict):
     format: Literal[1]
     site: Annotated[str, Field(min_length=1, max_length=200)]
     approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    require_manifest: Annotated[bool, Field(strict=True)] = False
     inbox: str = "inbox"
     snapshots: str = FOLDER
     data: DataTable
@@ -85,11 +87,13 @@ class SiteConfig:
     identity_path, coordinator_path : Path
         Its own key file, and the coordinator's public one.
     approved : tuple of str
-        Digests of the studies it answers.
+        Digests of the studies it answers without a manifest.
     inbox : Path
         Folder for the estimates it receives.
     frozen : FrozenSnapshots
         Which rows it answered each study from.
+    require_manifest : bool
+        Whether it answers under an approved manifest only.
     """
 
     site: str
@@ -100,6 +104,7 @@ class SiteConfig:
     approved: tuple[str, ...]
     inbox: Path
     frozen: FrozenSnapshots
+    require_manifest: bool = False
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -123,6 +128,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
         approved=file.approved,
         inbox=base / file.inbox,
         frozen=FrozenSnapshots(base / file.snapshots),
+        require_manifest=file.require_manifest,
     )
 
 
@@ -136,6 +142,22 @@ def read_policy(path: Path | str) -> Policy:
         If the file is missing or malformed.
     """
     return _policy(_validated(Path(path), PolicyFile).disclosure)
+
+
+def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]:
+    """
+    Read what a study demands: the values that a file's ``[disclosure]`` table names.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing or malformed, or names what no study may demand.
+    """
+    table = _validated(Path(path), PolicyFile).disclosure
+    given = table.model_dump(exclude_unset=True)
+    # A policy meets its own values, so that only unknown names are refused here.
+    require_demands(Policy(**given), given.items(), where=str(path))
+    return tuple(sorted(given.items()))
 
 
 def _policy(table: DisclosureTable) -> Policy:
