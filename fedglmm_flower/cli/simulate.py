@@ -63,7 +63,7 @@ def simulate(
         str | None,
         typer.Option(help="local, or a file of coefficients such as a result.json."),
     ] = None,
-    rounds: Annotated[str, typer.Option(help="1.")] = "1",
+    rounds: Annotated[str, typer.Option(help="1, or refine:R.")] = "1",
     policy: Annotated[
         Path | None, typer.Option(help="site.toml whose [disclosure] all sites apply.")
     ] = None,
@@ -89,7 +89,7 @@ def simulate(
     ] = False,
 ) -> int:
     """Divide a table by site and run the whole federation on this machine."""
-    _only_what_there_is(release_set, rounds, epsilon, delta)
+    _only_what_there_is(release_set, epsilon, delta)
     with shown_progress() as tell:
         result = run_simulation(
             data,
@@ -106,6 +106,7 @@ def simulate(
             release_set=release_set,
             anchor=anchor,
             method=method,
+            rounds=rounds,
             policy=None if policy is None else read_policy(policy),
             disclosure=not no_disclosure,
             quorum=quorum,
@@ -131,13 +132,11 @@ def simulate(
 
 def _only_what_there_is(
     release_set: str | None,
-    rounds: str,
     epsilon: str | None,
     delta: str | None,
 ) -> None:
     """Refuse what is designed and not built, rather than leave it out unsaid."""
     asked = [
-        ("--rounds", rounds, "one round", rounds == "1"),
         (
             "--release-set",
             release_set,

@@ -7,11 +7,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from fedglmm_flower.coordinator.content import result_values
-from fedglmm_flower.coordinator.fitting import Tick, fit_releases, silent
-from fedglmm_flower.coordinator.opening import (
-    Refusal,
-    gather_releases,
-)
+from fedglmm_flower.coordinator.fitting import Fitted, Tick, fit_releases, silent
+from fedglmm_flower.coordinator.opening import Opened, Refusal, gather_releases
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
@@ -46,6 +43,60 @@ class Options:
     tick: Tick = silent
 
 
+@dataclass(frozen=True)
+class Combined:
+    """
+    A fit with the releases that it rests on, from which further rounds start.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked.
+    opened, why : mapping
+        Sites that are used, and why the others are not.
+    fitted : Fitted
+        The fit.
+    method : str
+        Its estimator.
+    run_id : str
+        Name of the run.
+    summarise_s : float
+        Seconds that the round took.
+    seed : int
+        Of the pseudo-data.
+    pooled : mapping or None
+        Pooled fit, in a simulation.
+    doubts : tuple of str
+        Further warnings.
+    """
+
+    study: Study
+    opened: Mapping[str, Opened]
+    why: Mapping[str, Refusal]
+    fitted: Fitted
+    method: str
+    run_id: str
+    summarise_s: float
+    seed: int
+    pooled: Mapping[str, Any] | None = None
+    doubts: tuple[str, ...] = ()
+
+    def result(self) -> Result:
+        """Content of ``result.json``."""
+        values = result_values(
+            self.study,
+            self.opened,
+            self.why,
+            self.fitted,
+            self.run_id,
+            self.summarise_s,
+            self.pooled,
+            self.seed,
+        )
+        values["diagnostics"]["warnings"] += self.doubts
+        return Result(values)
+
+
 def combine(
     study: Study,
     sealed: Mapping[str, bytes],
@@ -58,8 +109,34 @@ def combine(
     options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
+    """Open releases, build pseudo-data, fit, and report; see :func:`fit_sealed`."""
+    return fit_sealed(
+        study,
+        sealed,
+        refusals,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
+        manifest=manifest,
+        options=options,
+        summarise_s=summarise_s,
+    ).result()
+
+
+def fit_sealed(
+    study: Study,
+    sealed: Mapping[str, bytes],
+    refusals: Mapping[str, Refusal],
+    *,
+    run_id: str,
+    identity: Identity,
+    publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
+    options: Options = Options(),
+    summarise_s: float = 0.0,
+) -> Combined:
     """
-    Open releases, build pseudo-data, fit, and report.
+    Open releases, build pseudo-data, and fit.
 
     Parameters
     ----------
@@ -106,17 +183,16 @@ def combine(
         # A joint release answers its own question as it does any other.
         part = Submodel(study, study) if study.is_joint else None
         fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
-    pooled, doubt = None, []
+    pooled = None
+    doubts: tuple[str, ...] = ()
     try:
         pooled = options.pooled(tuple(opened)) if options.pooled else None
     except FedglmmError as error:
         # A comparison that fails is no reason to lose the result.
-        doubt = [f"no pooled fit of the {len(opened)} sites used: {error}"]
-    values = result_values(
-        study, opened, why, fitted, run_id, summarise_s, pooled, seed
+        doubts = (f"no pooled fit of the {len(opened)} sites used: {error}",)
+    return Combined(
+        study, opened, why, fitted, chosen, run_id, summarise_s, seed, pooled, doubts
     )
-    values["diagnostics"]["warnings"] += doubt
-    return Result(values)
 
 
 def seed_of(study: Study, seed: int | None) -> int:

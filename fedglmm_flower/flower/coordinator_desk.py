@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedglmm_flower.coordinator import Options, Refusal, Result, combine
+from fedglmm_flower.coordinator import Options, Refusal, Result
+from fedglmm_flower.coordinator.combine import Combined, fit_sealed
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
@@ -127,7 +128,18 @@ class CoordinatorDesk:
         summarise_s: float,
     ) -> Result:
         """Open all releases, fit, and write ``result.json``."""
-        result = combine(
+        result = self.fit(sealed, refusals, summarise_s).result()
+        result.write(self.folder)
+        return result
+
+    def fit(
+        self,
+        sealed: Mapping[str, bytes],
+        refusals: Mapping[str, Refused],
+        summarise_s: float,
+    ) -> Combined:
+        """Open all releases and fit: what further rounds start from."""
+        return fit_sealed(
             self.study,
             sealed,
             {s: Refusal(r.code, r.public) for s, r in refusals.items()},
@@ -138,8 +150,6 @@ class CoordinatorDesk:
             options=self.options,
             summarise_s=summarise_s,
         )
-        result.write(self.folder)
-        return result
 
     def seal_result(self, result: Result, site: str) -> bytes | None:
         """Seal the estimates to a site; None if they rest on too few sites."""
@@ -176,8 +186,15 @@ def estimates_for(site: str, result: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``estimates.json``.
     """
+    diagnostics = dict(result["diagnostics"])
+    if "refinement" in diagnostics:
+        # Who failed to answer is no other site's affair.
+        named = ("lost", "refusals")
+        notes = diagnostics["refinement"].items()
+        diagnostics["refinement"] = {k: v for k, v in notes if k not in named}
     return {
         **result,
+        "diagnostics": diagnostics,
         "sites": [entry for entry in result["sites"] if entry["site"] == site],
         "ranef": [
             entry

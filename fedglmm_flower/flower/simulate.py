@@ -3,6 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorK
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
+from fedglmm_flower.flower.plan import parse_rounds, require_rounds, strategy_for
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
-from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.whole_table import (
     TableLike,
@@ -55,6 +56,7 @@ def simulate(
     method: str | None = None,
     policy: Policy | None = None,
     disclosure: bool = True,
+    rounds: str = "1",
     quorum: int | None = None,
     seed: int | None = None,
     compare_pooled: bool = False,
@@ -99,6 +101,9 @@ def simulate(
         Disclosure policy of every site.
     disclosure : bool
         False switches the disclosure gate off: the table may be seen here anyway.
+    rounds : str
+        ``1``, or ``refine:R`` for at most R Newton steps on the sites' own likelihoods
+        after the one round; a study must allow R + 1 ``rounds``.
     quorum : int, optional
         Fewest sites to fit from.
     seed : int, optional
@@ -128,6 +133,7 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
+    steps = parse_rounds(rounds)
     target = None if out is None else checked_target(Path(out))
     if target is not None and not overwrite:
         require_no_run(target)
@@ -147,6 +153,9 @@ def simulate(
         method=method,
         anchor=_coefficients(anchor),
     )
+    if study is None and steps and table.study.family != "gaussian":
+        table = replace(table, study=replace(table.study, rounds=steps + 1))
+    require_rounds(table.study, steps)
     chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
     options = Options(
         quorum=quorum,
@@ -157,7 +166,7 @@ def simulate(
     )
     # Elsewhere first: a run that fails leaves the results of an earlier one alone.
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
-        result = _round(table, chosen, options, Path(scratch), tell)
+        result = _round(table, chosen, options, Path(scratch), tell, steps)
         if target is not None:
             publish(Path(scratch), target)
     return result
@@ -172,7 +181,12 @@ def _coefficients(
 
 
 def _round(
-    table: TableStudy, policy: Policy, options: Options, folder: Path, tell: Tick
+    table: TableStudy,
+    policy: Policy,
+    options: Options,
+    folder: Path,
+    tell: Tick,
+    steps: int,
 ) -> Result:
     study = table.study
     coordinator = new_identity("coordinator")
@@ -212,7 +226,7 @@ def _round(
 
     count = len(study.sites)
     nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
-    strategy = OneRoundGlmm(study, desk.run_id, desk, RunFolder(folder), tick=tick)
+    strategy = strategy_for(steps, study, desk, RunFolder(folder), tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Result):  # pragma: no cover - combine returns one

@@ -10,8 +10,10 @@ from fedglmm_flower.envelope import (
     Binding,
     Identity,
     PublicIdentity,
+    decode_point,
     decode_result,
     encode_release,
+    encode_score,
     read_header,
     read_identity,
     read_public,
@@ -27,7 +29,13 @@ from fedglmm_flower.flower.admission import (
     utc_now,
 )
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, read_approvals
-from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRelease
+from fedglmm_flower.flower.exchange import (
+    Delivery,
+    Received,
+    Request,
+    ScoreRequest,
+    SealedRelease,
+)
 from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
@@ -37,8 +45,11 @@ from fedglmm_flower.site import (
     read_site_config,
     release,
 )
+from fedglmm_flower.site.asked_points import FOLDER as POINTS
+from fedglmm_flower.site.asked_points import AskedPoints
 from fedglmm_flower.site.demands import require_demands
-from fedglmm_flower.study import parse_study
+from fedglmm_flower.site.scoring import score
+from fedglmm_flower.study import Study, parse_study
 
 ESTIMATES = "estimates.json"
 
@@ -116,6 +127,74 @@ class SiteDesk:
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
         """
+        study, identity, coordinator, manifest = self._admitted(request)
+        released = release(
+            study, self.source, self.policy, site=self.site, frozen=self.frozen
+        )
+        binding = Binding(
+            "release",
+            study.digest,
+            request.run_id,
+            self.site,
+            manifest,
+        )
+        sealed = seal(
+            encode_release(released),
+            binding=binding,
+            sender=identity,
+            recipient=coordinator,
+        )
+        return SealedRelease(self.site, sealed)
+
+    def score(self, asked: ScoreRequest) -> SealedRelease:
+        """
+        Answer a question of a further round.
+
+        Leaves the site: the score, sealed to the pinned coordinator.
+
+        Parameters
+        ----------
+        asked : ScoreRequest
+            What the coordinator asks, its point sealed to this site.
+
+        Raises
+        ------
+        StudyMismatchError, ManifestError, EnvelopeError, SnapshotError
+            As :meth:`summarise`; also if the point is not the pinned coordinator's.
+        DataError, DisclosureError, FitError, KeyFileError, UsageError
+            If the table, the policy, the point or a key stands in the way.
+        """
+        study, identity, coordinator, manifest = self._admitted(asked.request)
+        place = (study.digest, asked.request.run_id, self.site, manifest)
+        point = decode_point(
+            unseal(
+                asked.sealed,
+                binding=Binding("point", *place),
+                recipient=identity,
+                sender=coordinator,
+            )
+        )
+        scored = score(
+            study,
+            self.source,
+            self.policy,
+            point,
+            site=self.site,
+            asked=AskedPoints(self.inbox / POINTS),
+            frozen=self.frozen,
+        )
+        sealed = seal(
+            encode_score(scored),
+            binding=Binding("score", *place),
+            sender=identity,
+            recipient=coordinator,
+        )
+        return SealedRelease(self.site, sealed)
+
+    def _admitted(
+        self, request: Request
+    ) -> tuple[Study, Identity, PublicIdentity, str | None]:
+        """Study, own and coordinator's keys, and digest of the manifest, if any."""
         # Digests are of bytes: nothing unapproved is ever parsed.
         admitted = admit(
             request,
@@ -143,23 +222,8 @@ class SiteDesk:
             require_demands(
                 self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
             )
-        released = release(
-            study, self.source, self.policy, site=self.site, frozen=self.frozen
-        )
-        binding = Binding(
-            "release",
-            study.digest,
-            request.run_id,
-            self.site,
-            None if admitted is None else admitted.digest,
-        )
-        sealed = seal(
-            encode_release(released),
-            binding=binding,
-            sender=identity,
-            recipient=coordinator,
-        )
-        return SealedRelease(self.site, sealed)
+        digest = None if admitted is None else admitted.digest
+        return study, identity, coordinator, digest
 
     def receive(self, delivery: Delivery) -> Received:
         """

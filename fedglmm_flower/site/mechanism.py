@@ -40,12 +40,13 @@ class NoNoise:
             n_missing=cleared.n_missing,
             clusters=clusters,
             spent=Spent("none", math.inf, 0.0, "none"),
-            software=_software(),
+            software=software(),
             small=cleared.small,
         )
 
 
-def _software() -> str:
+def software() -> str:
+    """Name and version of this software, as far as it is known."""
     try:
         return f"fedglmm-flower {version('fedglmm-flower')}"
     except PackageNotFoundError:

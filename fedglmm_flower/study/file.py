@@ -62,6 +62,7 @@ class StudyFile(_Strict):
     method: str | None = None
     site_column: str = "site"
     clusters: tuple[str, ...] = ()
+    rounds: Annotated[int, Field(strict=True)] = 0
     trials: str | None = None
     offset: str | None = None
     weights: str | None = None
@@ -212,6 +213,7 @@ def _study(plain: Any, where: str) -> Study:
         method=resolve_method(file.family, file.method),
         site_column=file.site_column,
         clusters=file.clusters,
+        rounds=file.rounds,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
         release_set=release_set,
