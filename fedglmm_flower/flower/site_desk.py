@@ -11,6 +11,7 @@ from fedglmm_flower.envelope import (
     Binding,
     Identity,
     PublicIdentity,
+    decode_release,
     decode_result,
     encode_release,
     read_identity,
@@ -18,18 +19,29 @@ from fedglmm_flower.envelope import (
     seal,
     unseal,
 )
-from fedglmm_flower.errors import EnvelopeError, StudyMismatchError
+from fedglmm_flower.errors import (
+    DataError,
+    EnvelopeError,
+    LedgerError,
+    StudyMismatchError,
+)
 from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRelease
 from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
+    Ledger,
     Policy,
+    Privacy,
+    Released,
+    SiteConfig,
     TableSource,
+    Wire,
     check_approved,
     read_site_config,
     release,
+    release_privately,
 )
-from fedglmm_flower.study import parse_study
+from fedglmm_flower.study import Study, parse_study
 
 ESTIMATES = "estimates.json"
 PASSPHRASE = "FEDGLMM_PASSPHRASE"  # noqa: S105 - the name of a variable
@@ -56,6 +68,12 @@ class SiteDesk:
         Folder for the estimates.
     log : Path or None
         The site's own log; None to keep none.
+    privacy : Privacy or None
+        Noise and its budget; None to answer with exact sums.
+    ledger : Path or None
+        Where noise is paid.
+    snapshot : callable
+        Digest of the table, where there is noise.
     """
 
     site: str
@@ -65,6 +83,9 @@ class SiteDesk:
     approved: tuple[str, ...]
     inbox: Path
     log: Path | None = None
+    privacy: Privacy | None = None
+    ledger: Path | None = None
+    snapshot: Callable[[], str] | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -90,6 +111,8 @@ class SiteDesk:
             If the request names a coordinator other than the pinned one.
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
+        BudgetError, LedgerError
+            If the privacy budget or its ledger does.
         """
         # The digest is of the bytes: nothing unapproved is ever parsed.
         check_approved(hashlib.sha256(request.study).hexdigest(), self.approved)
@@ -102,7 +125,7 @@ class SiteDesk:
                 f"{coordinator.encrypt_id[:16]}... is pinned here; compare "
                 "fingerprints with the coordinator"
             )
-        released = release(study, self.source, self.policy, site=self.site)
+        released = self._released(study)
         binding = Binding("release", study.digest, request.run_id, self.site)
         sealed = seal(
             encode_release(released),
@@ -111,6 +134,25 @@ class SiteDesk:
             recipient=coordinator,
         )
         return SealedRelease(self.site, sealed)
+
+    def _released(self, study: Study) -> Released:
+        """Exact sums past the gate, or noisy ones paid from the ledger."""
+        if self.privacy is None:
+            return release(study, self.source, self.policy, site=self.site)
+        if self.ledger is None or self.snapshot is None:
+            raise LedgerError(
+                f"site {self.site!r}: noise is switched on without a ledger or without "
+                "a digest of the table; both are required; set them in site.toml"
+            )
+        return release_privately(
+            study,
+            self.source,
+            self.privacy,
+            Ledger(self.ledger),
+            Wire(encode_release, decode_release),
+            site=self.site,
+            snapshot=self.snapshot(),
+        )
 
     def receive(self, delivery: Delivery) -> Received:
         """
@@ -187,4 +229,25 @@ def desk_of(path: Path) -> SiteDesk:
         approved=config.approved,
         inbox=config.inbox,
         log=path.parent / LOG_NAME,
+        privacy=config.privacy,
+        ledger=config.ledger,
+        snapshot=lambda: _digest(config),
     )
+
+
+def _digest(config: SiteConfig) -> str:
+    """Digest of the file that holds the table: another file is another dataset."""
+    path = getattr(config.source, "path", None)
+    if not isinstance(path, Path):
+        raise LedgerError(
+            f"site {config.site!r}: its table is no file; a table with a digest is "
+            "required where noise is switched on; read it from a file"
+        )
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{path.name}: cannot be read ({error.strerror}); a readable file is "
+            "required; check the path and its permissions"
+        ) from None

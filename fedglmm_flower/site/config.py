@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
+from fedglmm_flower.site.privacy import Privacy, Relation
 from fedglmm_flower.site.source import TableSource, file_source
 
 FileT = TypeVar("FileT", bound=BaseModel)
@@ -54,6 +55,21 @@ class DisclosureTable(_Strict):
     cluster_names: Literal["given", "numbered"] = Policy.cluster_names
 
 
+class PrivacyTable(_Strict):
+    """``[privacy]``; the numbers are checked by :class:`Privacy`."""
+
+    enabled: Annotated[bool, Field(strict=True)]
+    dataset: Annotated[str, Field(min_length=1, max_length=200)]
+    epsilon: Annotated[float, Field(strict=True)]
+    delta: Annotated[float, Field(strict=True)]
+    budget_epsilon: Annotated[float, Field(strict=True)]
+    relation: Relation = Privacy.relation
+    clipping_norm: Annotated[float, Field(strict=True)] = Privacy.clipping_norm
+    unit_column: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    clusters: tuple[tuple[str, ...], ...] = ()
+    ledger: Annotated[str, Field(min_length=1)] = "ledger.sqlite"
+
+
 class PolicyFile(_Strict):
     """A file that may hold a policy alone, as ``simulate --policy`` reads it."""
 
@@ -72,6 +88,7 @@ class SiteFile(_Strict):
     data: DataTable
     keys: KeysTable
     disclosure: DisclosureTable = DisclosureTable()
+    privacy: PrivacyTable | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,10 @@ class SiteConfig:
         Digests of the studies it answers.
     inbox : Path
         Folder for the estimates it receives.
+    privacy : Privacy or None
+        Noise and its budget; None where it is off.
+    ledger : Path or None
+        Where noise is paid; None where it is off.
     """
 
     site: str
@@ -102,6 +123,8 @@ class SiteConfig:
     coordinator_path: Path
     approved: tuple[str, ...]
     inbox: Path
+    privacy: Privacy | None = None
+    ledger: Path | None = None
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -116,6 +139,9 @@ def read_site_config(path: Path | str) -> SiteConfig:
     where = Path(path)
     file = _validated(where, SiteFile)
     base = where.resolve().parent
+    # Read even where it is off: a mistake shows before it is switched on.
+    privacy = None if file.privacy is None else _privacy(file.privacy, where)
+    noisy = file.privacy is not None and file.privacy.enabled
     return SiteConfig(
         site=file.site,
         source=file_source(base / file.data.path, file.data.kind),
@@ -124,6 +150,8 @@ def read_site_config(path: Path | str) -> SiteConfig:
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
+        privacy=privacy if noisy else None,
+        ledger=base / file.privacy.ledger if file.privacy and noisy else None,
     )
 
 
@@ -141,6 +169,13 @@ def read_policy(path: Path | str) -> Policy:
 
 def _policy(table: DisclosureTable) -> Policy:
     return Policy(**table.model_dump())
+
+
+def _privacy(table: PrivacyTable, where: Path) -> Privacy:
+    try:
+        return Privacy(**table.model_dump(exclude={"enabled", "ledger"}))
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
 
 
 def _validated(path: Path, schema: type[FileT]) -> FileT:
