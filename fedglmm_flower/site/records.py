@@ -12,6 +12,7 @@ position are applied to one value at a time.
 
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -139,10 +140,10 @@ def _number(cell: object) -> float:
             value = float(cell)
         except ValueError:
             return math.nan
-    elif isinstance(cell, int | float | np.number | np.bool_):
+    elif isinstance(cell, int | float | Decimal | np.number | np.bool_):
         try:
             value = float(cell)
-        except (OverflowError, TypeError):
+        except (OverflowError, TypeError, ValueError):
             return math.nan
     else:
         return math.nan
