@@ -63,8 +63,14 @@ def _stated(record: Record, release_set: str, levels: int) -> tuple[Any, Any]:
         sd_se=sd / np.sqrt(2.0 * levels),
         share=share_of_step([parse_offer(release_set)]),
         missed=record.get("missed", 0.0),
+        start_shift=_array(record.get("start_shift")),
+        sd_start_shift=_array(record.get("sd_start_shift")),
     )
     return one.error, one.sd_error
+
+
+def _array(values: list[float] | None) -> FloatArray | None:
+    return None if values is None else np.array(values)
 
 
 def simulated(found: Iterable[Record]) -> list[Told]:
@@ -80,7 +86,9 @@ def simulated(found: Iterable[Record]) -> list[Told]:
         other = pooled.get((r["setting"], r["replicate"]))
         if other is None or r["set"] == "pooled" or not r.get("converged"):
             continue
-        if r.get("shift") is not None:
+        # Anchored fits of runs that did not look at another start tell too little.
+        told = r["set"].startswith("canonical") or r.get("start_shift") is not None
+        if told and r.get("shift") is not None:
             levels = SETTINGS[r["setting"]].sites
             out.append(
                 _told("simulated", r["set"], r, levels, other["estimates"], other["sd"])

@@ -122,6 +122,8 @@ def measure(name: str, formula: str, release_set: str) -> Record:
             "spread": accuracy.seed_spread,
             "sd_shift": accuracy.sd_shift,
             "sd_spread": accuracy.sd_spread,
+            "start_shift": accuracy.start_shift,
+            "sd_start_shift": accuracy.sd_start_shift,
             "approx_error": accuracy.error,
             "sd_error": accuracy.sd_error,
         }

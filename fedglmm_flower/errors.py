@@ -66,6 +66,20 @@ class StudyMismatchError(FedglmmError):
     public = "the study differs from the one that this party approved"
 
 
+class ManifestError(FedglmmError):
+    """A study's manifest is malformed, or is not the one that was approved."""
+
+    code = "manifest-refused"
+    public = "the study's manifest was refused"
+
+
+class ManifestExpiredError(ManifestError):
+    """A manifest is used outside its time, by the clock of who was asked."""
+
+    code = "manifest-expired"
+    public = "the study's manifest has expired, or a clock is wrong"
+
+
 class DataError(FedglmmError):
     """A table does not agree with the study."""
 
@@ -78,6 +92,14 @@ class EmptySiteError(DataError):
 
     code = "site-empty"
     public = "the site has no complete rows"
+    exit_status = 3
+
+
+class SnapshotError(FedglmmError):
+    """A table is not the one that a study was answered from before."""
+
+    code = "data-changed"
+    public = "the site's table is not the one that it first answered this study from"
 
 
 class AbsentSiteError(FedglmmError):
@@ -92,6 +114,7 @@ class DisclosureError(FedglmmError):
 
     code = "disclosure-refused"
     public = "this site's disclosure policy refused the summary"
+    exit_status = 3
 
 
 class PolicyError(FedglmmError):

@@ -85,13 +85,14 @@ OPEN = ("--no-disclosure",)
 
 
 def simulate(folder: Path, table: pd.DataFrame | bytes, *options: object) -> Ended:
-    """Run ``fedglmm simulate`` on a table; results go to ``folder / "out"``."""
+    """Run ``fedglmm simulate`` on a table; results replace ``folder / "out"``."""
     data = folder / "data.csv"
     if isinstance(table, bytes):
         data.write_bytes(table)
     else:
         table.to_csv(data, index=False)
-    return fedglmm("simulate", data, *options, "--out", folder / "out")
+    again = ("--overwrite", "--out", folder / "out")
+    return fedglmm("simulate", data, *options, *again)
 
 
 def put(column: str, value: str | float) -> pd.DataFrame:

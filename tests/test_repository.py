@@ -29,6 +29,7 @@ ONLY_IN = {
     "ray": {"flower"},
     "cryptography": {"envelope"},
     "opendp": {"site", "cli"},
+    "sqlalchemy": {"site"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

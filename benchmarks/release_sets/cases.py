@@ -131,23 +131,26 @@ def case(name: str, formula: str | None = None) -> Case:
             if re.search(rf"\b{column}\b", asked) and column != site
         }
     offers: tuple[Offer, ...] = (("anchored", order), ("canonical", order))
-    return Case(name, _asked(frame, asked, family, site, levels, offers), order)
+    return Case(name, table_study(frame, asked, family, site, levels, offers), order)
 
 
-def _asked(
+def table_study(
     frame: pd.DataFrame,
     formula: str,
     family: str,
     site: str,
     levels: Mapping[str, list[str]],
     offers: tuple[Offer, ...],
+    *,
+    link: str | None = None,
 ) -> TableStudy:
+    """A question about a table, as ``simulate`` asks it."""
     name, order = offers[0]
     return study_of_table(
         Table(frame, "table"),
         formula,
         family,
-        link=None,
+        link=link,
         site_column=site,
         trials=None,
         offset=None,

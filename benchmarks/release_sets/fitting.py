@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.release_sets.cases import Case
-from fedglmm_flower.coordinator.fitting import UNMATCHED
 from fedglmm_flower.coordinator.pooling import PseudoSite, fit_pseudo, pseudo_site
 from fedglmm_flower.coordinator.pseudodata import planned_rows
 from fedglmm_flower.coordinator.starts import Starts
 from fedglmm_flower.coordinator.targets import Targets
+from fedglmm_flower.coordinator.unreached import UNMATCHED
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ def markdown(found: Sequence[Record]) -> str:
     """Three tables."""
     cases = list(dict.fromkeys(r["case"] for r in found))
     parts = [
-        _sets([r for r in found if r["kind"] == "set"], cases),
+        set_table([r for r in found if r["kind"] == "set"], cases),
         _principles([r for r in found if r["kind"] == "principle"], cases),
         _later([r for r in found if r["kind"] == "later model"]),
     ]
@@ -22,7 +22,7 @@ def _head(first: str, heads: Iterable[str]) -> list[str]:
     return [f"| {first} | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
 
 
-def _sets(found: Sequence[Record], cases: Sequence[str]) -> list[str]:
+def set_table(found: Sequence[Record], cases: Sequence[str]) -> list[str]:
     """Numbers sent, and the largest shift in standard errors."""
     at = {(r["case"], r["label"]): r for r in found}
     lines = _head("set: numbers, shift in SE", cases)

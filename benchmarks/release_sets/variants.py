@@ -8,7 +8,8 @@ import numpy as np
 from benchmarks.release_sets.cases import Case
 from fedglmm_flower.coordinator.targets import Anchored, Targets
 from fedglmm_flower.glmm.anchor import AnchorFrame
-from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
+from fedglmm_flower.glmm.cumulant import FloatArray
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.site.measures import measure_on_rows
@@ -65,6 +66,16 @@ def anchored(order: int, *, bend: bool = True) -> Make:
     return make
 
 
+def named(release_set: str, order: int) -> Make:
+    """A set that a study can ask for by its name."""
+
+    def make(case: Case) -> Asked:
+        count = len(release_statistics(case.model, release_set, order))
+        return Asked(case.targets(release_set, order), count)
+
+    return make
+
+
 class ThirdInIntercept(Expansion):
     """
     The whole third derivative in the direction of the intercept, in place of the bend.
@@ -74,7 +85,7 @@ class ThirdInIntercept(Expansion):
 
     def values(self, atoms: FloatArray) -> FloatArray:
         """Value, score, information, and ``h'''`` times each monomial."""
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
         eta = self.anchor @ (frame.columns @ f) + frame.offset @ f
         known = super().values(atoms)[: -len(frame.columns)]
@@ -82,7 +93,7 @@ class ThirdInIntercept(Expansion):
 
     def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:
         """Derivatives of :meth:`values` in some atoms."""
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         model = frame.model
         f = evaluate_monomials(atoms, frame.monomials, model.factors)
         eta = self.anchor @ (frame.columns @ f) + frame.offset @ f
@@ -111,7 +122,9 @@ def third(order: int) -> Make:
             if known is None:
                 found[site] = targets
                 continue
-            expansion = ThirdInIntercept(frame, known.expansion.anchor, _flat(frame))
+            expansion = ThirdInIntercept(
+                frame, known.expansion.anchor, _flat(frame), known.expansion.curve
+            )
             sums = _means(expansion, case.rows[site], kind)
             bend = sums[-len(frame.monomials) :]
             wider = replace(known, expansion=expansion, bend=bend)
@@ -139,7 +152,8 @@ def public(order: int, away: float) -> Make:
         p, kind = len(frame.columns), measure_of(case.model)
         turn = np.where(np.arange(p) % 2, -away, away)
         anchor = case.pooled.estimates + frame.transform.T @ turn
-        plain_one = Expansion(frame, anchor, _flat(frame))
+        curve = curves_of(case.model)[0]
+        plain_one = Expansion(frame, anchor, _flat(frame), curve)
         found = {}
         for site, targets in case.targets("canonical", order).items():
             means = _means(plain_one, case.rows[site], kind)
@@ -217,7 +231,7 @@ def _means(expansion: Expansion, rows: AtomRows, kind: str) -> FloatArray:
 
 VARIANTS: dict[str, Make] = {
     **{f"plain K={k}": plain(k) for k in (2, 3, 4, 5, 6)},
-    **{f"anchored K={k}": anchored(k) for k in (1, 2, 3, 4)},
+    **{f"anchored K={k}": anchored(k) for k in (1, 2, 3, 4, 5)},
     "anchored K=2, no bend": anchored(2, bend=False),
     "anchored K=3, no bend": anchored(3, bend=False),
     "anchored K=2, third derivative": third(2),
@@ -232,4 +246,5 @@ VARIANTS: dict[str, Make] = {
     "anchored, tables, moments to 2": tables(2, anchored(2)),
     "anchored, pairs to 3, others to 2": narrow(3, 2, anchored(2)),
     "anchored, pairs to 4, others to 2": narrow(4, 2, anchored(2)),
+    **{f"anchored-pairs:{k}": named("anchored-pairs", k) for k in (3, 4, 5)},
 }

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.simulation.designs import SETTINGS
 from benchmarks.simulation.one import POOLED, Record, records
 from benchmarks.simulation.tables import markdown
-from fedglmm_flower.coordinator.fitting import MOST_DRAWS
+from fedglmm_flower.coordinator.drawing import MOST_DRAWS
 
 SETS = ("canonical:2", "canonical:3", "canonical:4", "anchored:3")
 

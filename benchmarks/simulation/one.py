@@ -126,6 +126,8 @@ def _one_round(
             "sd_shift": _plain(accuracy.sd_shift),
             "sd_spread": _plain(accuracy.sd_spread),
             "sd_se": _plain(accuracy.sd_se),
+            "start_shift": _plain(accuracy.start_shift),
+            "sd_start_shift": _plain(accuracy.sd_start_shift),
             "missed": accuracy.missed,
             "approx_error": _plain(accuracy.error),
             "sd_error": _plain(accuracy.sd_error),

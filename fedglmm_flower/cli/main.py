@@ -55,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     Run the command and exit.
 
-    Exit status: 0 done; 2 usage, bad study or bad data; 3 every site refused; 4 fitted
-    but not converged; 5 quorum not reached; 1 a defect of the program.
+    Exit status: 0 done; 2 usage, bad study or bad data; 3 every site refused, or
+    the site that is previewed would; 4 fitted but not converged; 5 quorum not reached;
+    1 a defect of the program.
     """
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")

@@ -11,7 +11,7 @@ from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.simulate import simulate as run_simulation
 from fedglmm_flower.report import summary_text
 from fedglmm_flower.site import read_policy
-from fedglmm_flower.study.release import SETS
+from fedglmm_flower.study.products import SETS
 
 NOT_CONVERGED = 4
 
@@ -51,7 +51,10 @@ def simulate(
     ] = None,
     release_set: Annotated[
         str | None,
-        typer.Option(help="anchored, canonical, public, joint; the best by default."),
+        typer.Option(
+            help="anchored, canonical, public (each also with -pairs or -tables), "
+            "joint; the best by default."
+        ),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
@@ -77,6 +80,9 @@ def simulate(
     ] = None,
     compare_pooled: Annotated[
         bool, typer.Option("--compare-pooled", help="Also fit the pooled table.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
@@ -106,6 +112,7 @@ def simulate(
             seed=seed,
             compare_pooled=compare_pooled,
             out=out,
+            overwrite=overwrite,
             tell=tell,
         )
     if study is None:

@@ -1,18 +1,22 @@
 """``fedglmm site``: what an officer sees before anything leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.preview import Preview, preview_of
+from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
 from fedglmm_flower.site import SiteConfig, read_site_config
 from fedglmm_flower.site.answer import check_expected, clear_rows
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
 app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+app.command("approve")(approve)
 
 
 @app.callback()
@@ -29,17 +33,23 @@ def preview(
     """
     Show exactly what would leave, and what every rule says; sends nothing.
 
-    The output holds the site's sums: it is for the site alone.
+    The output holds the site's sums: it is for the site alone. Ends with status 3 if
+    the site would refuse.
     """
     asked = read_study(study)
-    here = read_site_config(config)
+    here = _with_approvals(read_site_config(config), config)
     check_expected(asked, here.site)
-    found = summarise_clusters(asked, here.source, site=here.site)
+    answered = here.frozen.of(asked.digest) is not None
+    key = here.frozen.key() if answered else b""
+    found = summarise_clusters(asked, here.source, site=here.site, key=key)
+    here.frozen.require_same(asked.digest, found.snapshot)
     shown = preview_of(
         asked,
         found,
         here.policy,
-        lambda: clear_rows(asked, here.source, found, here.policy, site=here.site),
+        lambda: clear_rows(
+            asked, here.source, found, here.policy, site=here.site, key=key
+        ),
     )
     if as_json:
         typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))
@@ -47,6 +57,13 @@ def preview(
         _print(shown, asked, here)
     if shown.refused is not None:
         raise shown.refused
+
+
+def _with_approvals(here: SiteConfig, path: Path) -> SiteConfig:
+    """What is answered at all: studies approved alone, and those under a manifest."""
+    alone = () if here.require_manifest else here.approved
+    under = (entry.study for entry in read_approvals(path.parent / APPROVALS))
+    return replace(here, approved=(*alone, *under))
 
 
 def _plain(shown: Preview, asked: Study, here: SiteConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.offers import Offer
+from fedglmm_flower.study.products import split_set
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -16,13 +17,18 @@ FloatArray = npt.NDArray[np.float64]
 # distances of ten lie inside the stated one (docs/release-sets.md).
 # Error of a set in steps to it from the one below.  Plain moments gain the more the
 # higher the order; the anchored set below holds most of what the one above does.
-_ANCHORED = 1.0
+_ANCHORED = 0.7
+# What is open shows from another start; some of it alike from both.
+_OPEN = 2.0
+# What pairs lack of the products of many columns, the set below lacks as well.
+_ANCHORED_PAIRS = 2.0
 _CANONICAL = {2: 1.0, 3: 0.5}
 _CANONICAL_HIGH = 0.3
 # Where a column is this heavy-tailed at some site (fourth standardised moment; three
 # is normal), moments converge slowly or not at all, and steps tell too little.
 HEAVY = 8.0
 _HEAVY = 2.0
+_HEAVY_ANCHORED = 3.0
 CHANCE = 2.0
 # An anchored release is of the model it was made for; another may be further off than
 # its own steps tell.
@@ -51,20 +57,27 @@ def share_of_step(offers: Iterable[Offer], tails: float = 3.0) -> float:
     >>> share_of_step([("canonical", 4), ("canonical", 3)])
     0.5
     """
-    heavy = _HEAVY if tails > HEAVY else 0.0
-    return max(
-        max(heavy, _CANONICAL.get(order, _CANONICAL_HIGH))
-        if name in ("canonical", "joint")
-        else _ANCHORED
-        for name, order in offers
-    )
+    return max(_share(offer, heavy=tails > HEAVY) for offer in offers)
+
+
+def _share(offer: Offer, *, heavy: bool) -> float:
+    (base, products), order = split_set(offer[0]), offer[1]
+    if base not in ("canonical", "joint"):
+        if heavy:
+            return _HEAVY_ANCHORED
+        return _ANCHORED_PAIRS if products == "pairs" else _ANCHORED
+    # Of pairs the products of many columns are those of the order below.
+    known = order - 1 if products == "pairs" else order
+    share = 1.0 if known < 2 else _CANONICAL.get(known, _CANONICAL_HIGH)
+    return max(_HEAVY, share) if heavy else share
 
 
 def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float:
     """
     Median over sites of the largest fourth standardised moment of a column.
 
-    Three where no release holds fourth moments.
+    Where third moments are the highest, at least what they imply: no distribution has
+    a fourth standardised moment below ``skewness^2 + 1``.  Three where there are none.
     """
     found = []
     for one in targets:
@@ -72,11 +85,16 @@ def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float
         for at, factor in enumerate(factors):
             unit = [tuple(k * (i == at) for i in range(len(factors))) for k in range(5)]
             # A factor has no fourth moment, but may have a fifth level.
-            if factor or any(u not in one.moments for u in unit[1:]):
+            if factor or any(u not in one.moments for u in unit[1:4]):
                 continue
-            m1, m2, m3, m4 = (one.moments[u] for u in unit[1:])
+            m1, m2, m3 = (one.moments[u] for u in unit[1:4])
             variance = m2 - m1**2
-            if variance > 1e-9 * (1 + m1**2):
+            if variance <= 1e-9 * (1 + m1**2):
+                continue
+            third = m3 - 3 * m1 * m2 + 2 * m1**3
+            largest = max(largest, third**2 / variance**3 + 1.0)
+            if unit[4] in one.moments:
+                m4 = one.moments[unit[4]]
                 fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
                 largest = max(largest, fourth / variance**2)
         found.append(largest)
@@ -129,6 +147,11 @@ class Accuracy:
         See :func:`share_of_step`.
     missed : float
         See :func:`missed_share`.
+    start_shift : array of shape (p,) or None
+        Estimate minus that from pseudo-data with a skewed start: what the released
+        sums leave open moves it.  None for plain moments.
+    sd_start_shift : array of shape (q,) or None
+        The same of the standard deviations of the random effects.
     """
 
     order_shift: FloatArray | None
@@ -140,6 +163,8 @@ class Accuracy:
     sd_se: FloatArray
     share: float
     missed: float
+    start_shift: FloatArray | None = None
+    sd_start_shift: FloatArray | None = None
 
     @property
     def error(self) -> FloatArray | None:
@@ -148,31 +173,37 @@ class Accuracy:
 
         The step from the set below is mostly the error of that one.  A single
         coefficient may hardly move by luck, so that the root mean square of all steps,
-        in units of standard errors, counts as much as its own.  To these come what is
-        left to chance, and what the pseudo-data of some sites miss.
+        in units of standard errors, counts as much as its own.  To these come what
+        another start shows to be open, what is left to chance, and what the
+        pseudo-data of some sites miss.
         """
         if self.order_shift is None:
             return None
-        step = np.hypot(self.order_shift, self._common * self.se)
-        return self._together(self.share * step, self.seed_spread, self.se)
+        step = self.share * np.hypot(self.order_shift, self._common * self.se)
+        if self.start_shift is not None:
+            common = _rms(self.start_shift, self.se) * self.se
+            step = np.hypot(step, _OPEN * np.hypot(self.start_shift, common))
+        return self._together(step, self.seed_spread, self.se)
 
     @property
     def sd_error(self) -> FloatArray | None:
         """The same of the standard deviations of the random effects, shape (q,)."""
         if self.sd_shift is None:
             return None
-        step = np.hypot(
-            _SD_STEPS * self.sd_shift, _SD_COMMON * self._common * self.sd_se
-        )
-        return self._together(self.share * step, self.sd_spread, self.sd_se)
+        common = _SD_COMMON * self.sd_se
+        step = self.share * np.hypot(_SD_STEPS * self.sd_shift, common * self._common)
+        if self.start_shift is not None and self.sd_start_shift is not None:
+            open_ones = np.hypot(
+                _SD_STEPS * self.sd_start_shift,
+                common * _rms(self.start_shift, self.se),
+            )
+            step = np.hypot(step, _OPEN * open_ones)
+        return self._together(step, self.sd_spread, self.sd_se)
 
     @property
     def _common(self) -> float:
         """Root mean square of the steps of coefficients, in standard errors."""
-        if self.order_shift is None:
-            return 0.0
-        steps = self.order_shift / np.where(self.se > 0, self.se, np.inf)
-        return float(np.sqrt(np.mean(steps**2)))
+        return 0.0 if self.order_shift is None else _rms(self.order_shift, self.se)
 
     def _together(
         self, systematic: FloatArray, spread: FloatArray, scale: FloatArray
@@ -187,6 +218,7 @@ def accuracy_of(
     lower: FittedModel | None,
     halves: tuple[FittedModel, FittedModel] | None,
     *,
+    skewed: FittedModel | None = None,
     share: float,
     missed: float,
 ) -> Accuracy:
@@ -203,6 +235,8 @@ def accuracy_of(
         From the set below.
     halves : pair of FittedModel or None
         From halves of the draws.
+    skewed : FittedModel or None
+        From pseudo-data with a skewed start.
     share : float
         See :func:`share_of_step`.
     missed : float
@@ -216,6 +250,8 @@ def accuracy_of(
     if fit.converged and halves is not None and all(h.converged for h in halves):
         spread = np.abs(halves[0].estimates - halves[1].estimates) / 2
         sd_spread = np.abs(_sds(halves[0]) - _sds(halves[1])) / 2
+    if not fit.converged or (skewed is not None and not skewed.converged):
+        skewed = None
     levels = [len(term.levels) for term in fit.random for _ in term.sd]
     return Accuracy(
         order_shift=None if lower is None else fit.estimates - lower.estimates,
@@ -227,7 +263,14 @@ def accuracy_of(
         sd_se=sds / np.sqrt(2.0 * np.maximum(levels, 1)),
         share=share,
         missed=missed,
+        start_shift=None if skewed is None else fit.estimates - skewed.estimates,
+        sd_start_shift=None if skewed is None else sds - _sds(skewed),
     )
+
+
+def _rms(steps: FloatArray, se: FloatArray) -> float:
+    """Root mean square of steps in units of standard errors."""
+    return float(np.sqrt(np.mean((steps / np.where(se > 0, se, np.inf)) ** 2)))
 
 
 def _sds(fit: FittedModel) -> FloatArray:

@@ -54,6 +54,7 @@ def combine(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
     options: Options = Options(),
     summarise_s: float = 0.0,
 ) -> Result:
@@ -74,6 +75,8 @@ def combine(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
     options : Options
         How to fit.
     summarise_s : float
@@ -94,6 +97,7 @@ def combine(
         run_id=run_id,
         identity=identity,
         publics=publics,
+        manifest=manifest,
     )
     chosen = resolve_method(study.family, options.method or study.method)
     seed = seed_of(study, options.seed)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from fedglmm_flower.coordinator.advice import large_warnings, missed_warnings
 from fedglmm_flower.coordinator.blocks import blocks_of, site_of_levels
 from fedglmm_flower.coordinator.fitting import Fitted
 from fedglmm_flower.coordinator.opening import (
@@ -88,6 +89,9 @@ def result_values(
         "diagnostics": {
             "moment_residual": fitted.residual,
             "order_shift": [] if shift is None else [float(v) for v in shift],
+            "start_shift": []
+            if accuracy is None or accuracy.start_shift is None
+            else [float(v) for v in accuracy.start_shift],
             "seed_spread": []
             if accuracy is None
             else [float(v) for v in accuracy.seed_spread],
@@ -238,13 +242,7 @@ def _warnings(
             "one these coefficients have no finite estimate; ask the sites for a "
             "cross-table, or drop the strongest predictor"
         )
-    if fitted.residual > 1e-3:
-        found.append(
-            f"the pseudo-data of at least one site miss a released moment by "
-            f"{fitted.residual:.2g} standard deviations: usual where a site has fewer "
-            "rows than numbers to match, or a column with heavy tails (take its "
-            "logarithm, or declare its bounds)"
-        )
+    found += missed_warnings(study, fitted)
     error = None if fitted.accuracy is None else fitted.accuracy.error
     if error is None:
         found.append(
@@ -259,18 +257,7 @@ def _warnings(
             f"logLik, AIC and BIC moved by about {abs(moved):.2g} from the order "
             "below: do not compare models by smaller differences"
         )
-    se = [row["se"] for row in plain["fixed"]]
-    large = [
-        row["name"]
-        for row, size, s in zip(plain["fixed"], error, se, strict=True)
-        if s and size > 0.1 * s
-    ]
-    if large:
-        found.append(
-            "the approximation may move these estimates by more than 0.1 standard "
-            f"errors: {', '.join(large)}; see approx_error, and use a better set or a "
-            "higher order where the sites allow it"
-        )
+    found += large_warnings(study, opened, plain["fixed"], fitted)
     sds = None if fitted.accuracy is None else fitted.accuracy.sd_error
     if sds is not None and (sds > 0.02).any():
         found.append(

@@ -1,10 +1,8 @@
-"""From accepted releases to a fit: how many draws, which orders, how accurate."""
+"""From accepted releases to a fit, and how accurate it is."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,38 +16,21 @@ from fedglmm_flower.coordinator.accuracy import (
 )
 from fedglmm_flower.coordinator.blocks import (
     Block,
-    block_numbers,
     blocks_of,
     columns_of,
     labels_of,
     require_clusters,
 )
+from fedglmm_flower.coordinator.drawing import MOST_DRAWS, Drawing, Draws, draw
 from fedglmm_flower.coordinator.opening import Opened
-from fedglmm_flower.coordinator.pooling import (
-    PseudoSite,
-    fit_pseudo,
-    fit_sums,
-    pseudo_site,
-    require_determined,
-)
-from fedglmm_flower.coordinator.pseudodata import planned_rows
-from fedglmm_flower.coordinator.starts import Starts
+from fedglmm_flower.coordinator.pooling import fit_pseudo, fit_sums, require_determined
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
-# Draws of each site, fewer where the pseudo-rows would be too many to fit at ease.
-MOST_DRAWS = 12
-FEWEST_DRAWS = 2
-# What is known at the anchor leaves less to chance.
-ANCHORED_DRAWS = 4
-MOST_ROWS = 1_500_000
-# Largest residual at which a site's moments count as met.
-UNMATCHED = 1e-2
 Tick = Callable[[str, int, int], None]
 # Columns of the grouping columns, and the labels of all clusters in them.
 Groups = tuple[Mapping[str, str], Mapping[str, list[str]]]
@@ -61,14 +42,37 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit with its approximation."""
+    """
+    A fit with its approximation.
+
+    Parameters
+    ----------
+    model : FittedModel
+        The fit.
+    exact : bool
+        Whether it is that of the pooled rows.
+    residuals : mapping
+        Largest missed sum of each cluster; empty where sums are fitted as they are.
+    reduced : tuple of str
+        Sites of which fewer sums are used, since all of them are out of reach.
+    accuracy : Accuracy or None
+        Diagnostics; None of an exact fit.
+    pseudodata_s, fit_s : float
+        Seconds.
+    """
 
     model: FittedModel
     exact: bool
-    residual: float
+    residuals: Mapping[Block, float]
+    reduced: tuple[str, ...]
     accuracy: Accuracy | None
     pseudodata_s: float
     fit_s: float
+
+    @property
+    def residual(self) -> float:
+        """Largest missed sum of all."""
+        return max(self.residuals.values(), default=0.0)
 
 
 def fit_releases(
@@ -80,6 +84,7 @@ def fit_releases(
     *,
     part: Submodel | None = None,
     most_draws: int = MOST_DRAWS,
+    judged: bool = True,
 ) -> Fitted:
     """
     Fit accepted releases: from sums where that is lossless, else pseudo-data.
@@ -100,6 +105,9 @@ def fit_releases(
         What is fitted instead of the released model.
     most_draws : int
         Draws of pseudo-data for each cluster, fewer where a set needs fewer.
+    judged : bool
+        Whether to tell the accuracy, for which more is drawn and fitted; the estimates
+        are the same without.
     """
     targets = blocks_of(opened)
     require_clusters(study, targets)
@@ -113,61 +121,64 @@ def fit_releases(
         groups, labels = columns_of(asked), labels_of(asked, selected)
         model = fit_sums(asked.model, selected, method, groups, labels)
         tick("fit", 1, 1)
-        return Fitted(model, True, 0.0, None, 0.0, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Fitted(model, True, {}, (), None, 0.0, seconds)
     if part is not None and (study.is_joint or all(asked.model.factors)):
         # Without a continuous column its own moments may be a whole table.
-        return _fit_approximate(
-            asked, opened, selected, method, seed, tick, None, most_draws
-        )
-    return _fit_approximate(
-        study, opened, targets, method, seed, tick, part, most_draws
+        study, targets, part = asked, selected, None
+    started = time.perf_counter()
+    if part is None:
+        require_determined(study.model, targets)
+    drawing = draw(
+        study, opened, targets, seed, tick, most_draws=most_draws, judged=judged
     )
+    return _fit_drawn(study, opened, targets, method, tick, part, drawing, started)
 
 
-def _fit_approximate(
+def _fit_drawn(
     study: Study,
     opened: Mapping[str, Opened],
-    targets: dict[Block, Targets],
+    targets: Mapping[Block, Targets],
     method: str,
-    seed: int,
     tick: Tick,
     part: Submodel | None,
-    most_draws: int,
+    drawing: Drawing,
+    started: float,
 ) -> Fitted:
-    started = time.perf_counter()
-    model = study.model
-    groups = (columns_of(study), labels_of(study, targets))
-    if part is None:
-        require_determined(model, targets)
-    draws, lower = _draw(study, opened, targets, seed, tick, most_draws)
+    model, asked = study.model, study
     if part is not None:
         # What was drawn for all released columns holds those of any model of them.
-        model, targets = part.model, part.blocks(opened)
-        draws, lower = part.draws(draws), part.draws(lower)
-        groups = (columns_of(part.study), labels_of(part.study, targets))
+        model, targets, asked = part.model, part.blocks(opened), part.study
+        drawing = replace(
+            drawing,
+            main=part.draws(drawing.main),
+            lower=part.draws(drawing.lower),
+            skewed=part.draws(drawing.skewed),
+        )
         require_determined(model, targets)
+    groups = (columns_of(asked), labels_of(asked, targets))
     generated = time.perf_counter()
+    draws = drawing.main
     exact = all(one.rows.exact for many in draws.values() for one in many)
     residuals = {
-        site: max(one.residual for one in many) for site, many in draws.items()
+        block: max(one.residual for one in many) for block, many in draws.items()
     }
-    fits = 1 if exact else 4
+    comparisons = {} if exact else _comparisons(drawing)
+    fits = 1 + len(comparisons)
     tick("fit", 0, fits)
     fitted = fit_pseudo(model, targets, draws, method, *groups)
+    tick("fit", 1, fits)
     accuracy = None
-    if not exact:
-        quick = [_attempt(model, targets, lower, groups)]
-        for k in range(2):
-            tick("fit", 1 + k, fits)
-            chosen = {s: many[k::2] or many for s, many in draws.items()}
-            quick.append(_attempt(model, targets, chosen, groups))
-        tick("fit", 3, fits)
+    if comparisons:
         # Like with like: what is compared is fitted by the same estimator.
         main = fitted
         if method != "laplace":
             main = _attempt(model, targets, draws, groups) or fitted
-        below, first, second = quick
-        halves = (first, second) if first and second else None
+        found: dict[str, FittedModel | None] = {}
+        for name, chosen in comparisons.items():
+            found[name] = _attempt(model, targets, chosen, groups)
+            tick("fit", 1 + len(found), fits)
+        first, second = found["first half"], found["second half"]
         # First moments cannot be judged: one such site leaves the whole unknown.
         informative = all(
             opened[block[0]].released.order > 1 or many[0].rows.exact
@@ -175,52 +186,56 @@ def _fit_approximate(
         )
         accuracy = accuracy_of(
             main,
-            below if informative else None,
-            halves,
+            found["lower"] if informative else None,
+            (first, second) if first and second else None,
+            skewed=found.get("skewed"),
             share=(FOR_ANOTHER if part is not None and part.is_another else 1.0)
             * _share(model, opened, targets, draws),
             missed=missed_share(
-                np.array([targets[site].n_rows for site in residuals], dtype=float),
+                np.array([targets[block].n_rows for block in residuals], dtype=float),
                 np.array(list(residuals.values())),
             ),
         )
-    tick("fit", fits, fits)
     return Fitted(
         fitted,
         exact,
-        max(residuals.values()),
+        residuals,
+        drawing.reduced,
         accuracy,
         generated - started,
         time.perf_counter() - generated,
     )
 
 
+def _comparisons(drawing: Drawing) -> dict[str, Draws]:
+    """Pseudo-data of the fits by which the main one is judged."""
+    if not drawing.judged:
+        return {}
+    found = {"lower": drawing.lower}
+    for k, name in enumerate(("first half", "second half")):
+        found[name] = {b: many[k::2] or many for b, many in drawing.main.items()}
+    if drawing.anchored:
+        found["skewed"] = drawing.skewed
+    return found
+
+
 def _share(
     model: Model,
     opened: Mapping[str, Opened],
     targets: Mapping[Block, Targets],
-    draws: Mapping[Block, list[PseudoSite]],
+    draws: Draws,
 ) -> float:
     """Error as a share of the step, by the sites that are not exact."""
     open_ones = [block for block, many in draws.items() if not many[0].rows.exact]
-    offers = {
-        (opened[b[0]].released.release_set, opened[b[0]].released.order)
-        for b in open_ones
-    }
+    offers = {opened[b[0]].offer for b in open_ones}
     tails = heaviest_tails([targets[b] for b in open_ones], model.factors)
     return share_of_step(offers, tails)
-
-
-def _met(draws: list[PseudoSite]) -> list[PseudoSite]:
-    """Draws, but for those that miss the sums by far more than others do."""
-    least = min(one.residual for one in draws)
-    return [one for one in draws if one.residual <= max(UNMATCHED, 2.0 * least)]
 
 
 def _attempt(
     model: Model,
     targets: Mapping[Block, Targets],
-    draws: Mapping[Block, list[PseudoSite]],
+    draws: Draws,
     groups: Groups,
 ) -> FittedModel | None:
     """A fit for comparison; None where it fails, which is no fault of the main one."""
@@ -228,63 +243,3 @@ def _attempt(
         return fit_pseudo(model, targets, draws, "laplace", *groups)
     except FitError:
         return None
-
-
-def _draw(
-    study: Study,
-    opened: Mapping[str, Opened],
-    targets: Mapping[Block, Targets],
-    seed: int,
-    tick: Tick,
-    most_draws: int,
-) -> tuple[dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]]]:
-    """Several draws of pseudo-data for each cluster, and some of one order lower."""
-    model = study.model
-    degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
-    rows = [planned_rows(t) for t in targets.values()]
-    starts = Starts.for_rows(seed, max(rows))
-    count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, most_draws))
-
-    numbers = block_numbers(study, targets)
-
-    def cluster(name: Block) -> tuple[list[PseudoSite], list[PseudoSite]]:
-        block = numbers[name] * MOST_DRAWS
-        wanted, order = targets[name], opened[name[0]].released.order
-        first = pseudo_site(model, wanted, starts, block)
-        if first.rows.exact:
-            return [first], [first]
-        # Fewer rows than moments are all but determined by them, and slow to find.
-        scarce = wanted.n_rows < len(wanted.moments)
-        lowest = order if scarce and wanted.anchored is None else 2
-        while first.residual > UNMATCHED and order > lowest:
-            # Heavy tails: a lower order that is met tells more than a higher missed.
-            order -= 1
-            wanted = wanted.lower(degrees, order)
-            first = pseudo_site(model, wanted, starts, block)
-        enough = count
-        if wanted.anchored is not None:
-            enough = min(count, ANCHORED_DRAWS)
-        if scarce:
-            enough = FEWEST_DRAWS
-        many = [pseudo_site(model, wanted, starts, block + k) for k in range(1, enough)]
-        good = _met([first, *many])
-        if order == 1:
-            return good, [first]
-        if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
-            below = wanted.unbent()
-        else:
-            below = wanted.lower(degrees, order - 1)
-        few = [
-            pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
-        ]
-        return good, _met(few)
-
-    draws: dict[Block, list[PseudoSite]] = {}
-    lower: dict[Block, list[PseudoSite]] = {}
-    workers = max(1, min(4, os.cpu_count() or 1))
-    tick("pseudo-data", 0, len(targets))
-    with ThreadPoolExecutor(workers) as pool:
-        for name, (many, few) in zip(targets, pool.map(cluster, targets), strict=True):
-            draws[name], lower[name] = many, few
-            tick("pseudo-data", len(draws), len(targets))
-    return draws, lower

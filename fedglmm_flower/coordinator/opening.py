@@ -22,7 +22,7 @@ from fedglmm_flower.errors import (
     WireError,
 )
 from fedglmm_flower.site.released import MAX_CLUSTERS, REMAINDER, Released
-from fedglmm_flower.study.offers import write_offer
+from fedglmm_flower.study.offers import Offer, write_offer
 from fedglmm_flower.study.study import Study
 
 # Refusals that belong to ordinary work: the quorum does not wait for these sites.
@@ -61,6 +61,11 @@ class Opened:
     noisy: tuple[NoisyTargets, ...] = ()
 
     @property
+    def offer(self) -> Offer:
+        """Set and order of the release."""
+        return self.released.release_set, self.released.order
+
+    @property
     def n_rows(self) -> int:
         """Rows behind the release."""
         return sum(targets.n_rows for targets in self.targets)
@@ -73,6 +78,7 @@ def open_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open every sealed release.
@@ -89,6 +95,8 @@ def open_releases(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def open_releases(
     for site in sorted(sealed):
         try:
             opened[site] = _open(
-                study, site, sealed[site], run_id, identity, publics.get(site)
+                study, site, sealed[site], run_id, manifest, identity, publics.get(site)
             )
         except FedglmmError as error:
             reason = getattr(error, "reason", None)
@@ -120,6 +128,7 @@ def gather_releases(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
 ) -> tuple[dict[str, Opened], dict[str, Refusal]]:
     """
     Open what came, and account for every site of the study.
@@ -144,7 +153,12 @@ def gather_releases(
         If one of them carries noise.
     """
     opened, rejected = open_releases(
-        study, sealed, run_id=run_id, identity=identity, publics=publics
+        study,
+        sealed,
+        run_id=run_id,
+        identity=identity,
+        publics=publics,
+        manifest=manifest,
     )
     why = {**refusals, **rejected}
     for site in study.sites:
@@ -201,14 +215,13 @@ def require_quorum(
     QuorumError
         If too few can be used.
     """
-    why = "; ".join(
-        f"site {site!r}: {r.code} ({r.public})" for site, r in sorted(refusals.items())
-    )
+    why = grouped(refusals)
     absent = any(r.code in MISSING_CODES for r in refusals.values())
     if not opened and refusals and not absent:
         raise AllRefusedError(
             f"study {study.name!r}: all {len(refusals)} sites refused: {_short(why)}; "
-            "at least one must answer; ask the sites what their policy needs"
+            "at least one must answer; ask the sites what their policy needs: "
+            "'fedglmm site preview' shows it there"
         )
     gated = sum(r.code in GATE_CODES for r in refusals.values())
     needed = max(2, len(study.sites) - gated) if quorum is None else quorum
@@ -225,6 +238,7 @@ def _open(
     site: str,
     sealed: bytes,
     run_id: str,
+    manifest: str | None,
     identity: Identity,
     public: PublicIdentity | None,
 ) -> Opened:
@@ -233,7 +247,7 @@ def _open(
             f"release of {site!r}: the site is not expected; only the study's sites "
             "with a pinned key are accepted; correct the list of sites"
         )
-    binding = Binding("release", study.digest, run_id, site)
+    binding = Binding("release", study.digest, run_id, site, manifest)
     payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
     released = decode_release(payload)
     _check(study, site, released)
@@ -285,6 +299,28 @@ def _check(study: Study, site: str, released: Released) -> None:
             f"{MAX_CLUSTERS} are accepted, with a remainder if clusters were pooled; "
             "both sides must run the same version"
         )
+
+
+def grouped(refusals: Mapping[str, Refusal], most: int = 5) -> str:
+    """
+    Sites by what they refused for, with a few of the names.
+
+    Examples
+    --------
+    >>> reason = Refusal("site-missing", "the site did not answer")
+    >>> grouped({"b": reason, "a": reason})
+    "sites 'a', 'b': site-missing (the site did not answer)"
+    """
+    sites: dict[Refusal, list[str]] = {}
+    for site, reason in sorted(refusals.items()):
+        sites.setdefault(reason, []).append(site)
+    parts = []
+    for reason, names in sites.items():
+        shown = ", ".join(repr(name) for name in names[:most])
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        word = "site" if len(names) == 1 else "sites"
+        parts.append(f"{word} {shown}{more}: {reason.code} ({reason.public})")
+    return "; ".join(parts)
 
 
 def _short(text: str, most: int = 600) -> str:

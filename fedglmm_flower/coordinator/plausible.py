@@ -68,9 +68,23 @@ def _faults(
     mass = sums.get(measure_of(model), {})
     if one in mass:
         yield from _response_faults(model, known, mass)
+    yield from _anchor_faults(model, known)
+
+
+def _anchor_faults(model: Model, known: Mapping[Statistic, float]) -> Iterator[str]:
+    """The functions of every likelihood are positive and convex."""
+    informations: dict[Measure, dict[Monomial, float]] = {}
     for s, value in known.items():
-        if s.role == "value" and model.family in ("binomial", "poisson") and value < 0:
+        if s.role == "value" and value < 0:
             yield f"a sum of positive functions at the anchor is {value:g}"
+        if s.role == "information":
+            informations.setdefault(s.measure, {})[s.monomial] = value
+    for measure, of in informations.items():
+        level = of.get(model.constant, 0.0)
+        if level < 0:
+            yield f"the information under {measure} is negative ({level:g})"
+        elif _contradicts(model, of, level):
+            yield f"the information under {measure} is not positive semidefinite"
 
 
 def _measure_faults(
@@ -87,6 +101,16 @@ def _measure_faults(
         if pure and not -slack <= value <= mass + slack:
             yield f"a level or a combination of levels has {value:g} of {mass:g}"
     yield from _outside(model, of, mass)
+    if _contradicts(model, of, mass):
+        yield (
+            f"the moments under {measure} contradict each other: their matrix is not "
+            "positive semidefinite (a negative sum of squares, or variance of some "
+            "combination)"
+        )
+
+
+def _contradicts(model: Model, of: Mapping[Monomial, float], mass: float) -> bool:
+    """Whether the matrix of products has a direction of negative variance."""
     basis = [m for m in of if _product(m, m, model, of) is not None]
     basis = sorted(basis, key=lambda m: (sum(m), m))[:_MOST]
     chosen: list[Monomial] = []
@@ -97,16 +121,11 @@ def _measure_faults(
         [[_product(a, b, model, of) or 0.0 for b in chosen] for a in chosen]
     )
     size = np.sqrt(np.maximum(np.diag(matrix), 0.0))
-    if (np.diag(matrix) < -slack).any():
-        yield "a sum of squares is negative"
-        return
+    if (np.diag(matrix) < -_ROUNDING * mass).any():
+        return True
     kept = size > 0
     scaled = matrix[np.ix_(kept, kept)] / np.outer(size[kept], size[kept])
-    if kept.any() and np.linalg.eigvalsh(scaled)[0] < -_ROUNDING * len(scaled):
-        yield (
-            f"the moments under {measure} contradict each other: their matrix is not "
-            "positive semidefinite (a negative variance of some combination)"
-        )
+    return bool(kept.any() and np.linalg.eigvalsh(scaled)[0] < -_ROUNDING * len(scaled))
 
 
 def _outside(model: Model, of: Mapping[Monomial, float], mass: float) -> Iterator[str]:

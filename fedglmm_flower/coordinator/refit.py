@@ -25,6 +25,7 @@ def refit(
     run_id: str,
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
+    manifest: str | None = None,
     options: Options,
 ) -> Result:
     """
@@ -46,6 +47,8 @@ def refit(
         The coordinator's keys.
     publics : mapping
         Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
     options : Options
         How to fit.
 
@@ -65,6 +68,7 @@ def refit(
         run_id=run_id,
         identity=identity,
         publics=publics,
+        manifest=manifest,
     )
     # The pseudo-data of the run itself, so that models of one release compare.
     seed = seed_of(released, options.seed)

@@ -86,7 +86,12 @@ def rows_of_events(
     no = {m: v * whole - yes[m] for m, v in targets.moments.items()}
     parts: list[PseudoRows] = []
     masses: list[FloatArray] = []
-    for sums, mass, is_event in ((yes, total, 1.0), (no, whole - total, 0.0)):
+    at_others = targets.anchored
+    at_events = at_others.events if at_others is not None else None
+    for sums, mass, is_event, anchored in (
+        (yes, total, 1.0, at_events),
+        (no, whole - total, 0.0, at_others),
+    ):
         if mass <= 0:
             continue
         one = replace(
@@ -94,7 +99,11 @@ def rows_of_events(
             n_rows=max(1, round(targets.n_rows * mass / whole)),
             total=mass,
             moments={m: v / mass for m, v in sums.items()},
+            anchored=anchored,
         )
+        if one.n_rows < len(one.moments):
+            # Moments all but determine so few rows; more would bend them out of shape.
+            one = replace(one, anchored=None)
         rows = generate(model, one, starts, block)
         parts.append(rows)
         masses.append(is_event * rows.weights)
@@ -136,7 +145,10 @@ def rows_of_counts(
         return rows, np.zeros(len(rows.weights))
     moments = {m: targets.responses[m] / total for m in targets.moments}
     n_rows = int(min(targets.n_rows, max(1.0, total)))
-    one = replace(targets, n_rows=n_rows, total=total, moments=moments)
+    anchored = None if targets.anchored is None else targets.anchored.events
+    one = replace(
+        targets, n_rows=n_rows, total=total, moments=moments, anchored=anchored
+    )
     counts = generate(model, one, starts, block)
     least = _NO_WEIGHT * targets.total / total
     together = PseudoRows(

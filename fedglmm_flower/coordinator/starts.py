@@ -1,4 +1,4 @@
-"""Quasi-random normal scores from which the pseudo-rows of all sites start."""
+"""Quasi-random scores from which the pseudo-rows of all sites start."""
 
 from dataclasses import dataclass
 
@@ -28,10 +28,14 @@ class Starts:
         Seed of the scrambling.
     block_size : int
         Points of a block, a power of two.
+    skewed : bool
+        Exponential scores instead of normal ones: of the same mean and variance, and
+        as lopsided as sums of low order leave open.
     """
 
     seed: int
     block_size: int
+    skewed: bool = False
 
     @classmethod
     def for_rows(cls, seed: int, rows: int) -> "Starts":
@@ -40,7 +44,7 @@ class Starts:
 
     def scores(self, rows: int, d: int, block: int) -> FloatArray:
         """
-        Standard normal scores of a block, shape (rows, d).
+        Standardised scores of a block, shape (rows, d).
 
         One more coordinate orders the points, which deals them out to the cells of a
         site as evenly as to everything else.
@@ -61,5 +65,6 @@ class Starts:
             parts.append(sobol.random(self.block_size))
         points = np.concatenate(parts)[:rows]
         points = points[np.argsort(points[:, d], kind="stable"), :d]
-        scores: FloatArray = ndtri(np.clip(points, 1e-6, 1 - 1e-6))
+        shares = np.clip(points, 1e-6, 1 - 1e-6)
+        scores: FloatArray = -1.0 - np.log(shares) if self.skewed else ndtri(shares)
         return scores

@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from fedglmm_flower.errors import FitError, WireError
 from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.expansion import Expansion
+from fedglmm_flower.glmm.marginal_shape import NEUTRAL, marginal_shape
 from fedglmm_flower.site.released import ClusterRelease
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
@@ -39,6 +41,8 @@ class Anchored:
         None leaves it open.
     public : bool
         Whether the anchor is the study's and not the site's own estimate.
+    events : Anchored or None
+        The same of the second measure, where a likelihood has two.
     """
 
     expansion: Expansion
@@ -47,6 +51,12 @@ class Anchored:
     information: FloatArray
     bend: FloatArray | None
     public: bool = False
+    events: "Anchored | None" = None
+
+    def unbent(self) -> "Anchored":
+        """The same without the bend."""
+        events = None if self.events is None else self.events.unbent()
+        return replace(self, bend=None, events=events)
 
     @property
     def means(self) -> FloatArray:
@@ -100,16 +110,18 @@ class Targets:
     shapes: FloatArray | None = None
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
-        """The same sums with moments up to a lower order."""
-        kept = {m: v for m, v in self.moments.items() if degrees[m] <= order}
-        left = {m: v for m, v in self.responses.items() if degrees[m] <= max(1, order)}
+        """The same sums with moments up to a lower order, of those with a degree."""
+        far = max(1, order) + 1
+        kept = {m: v for m, v in self.moments.items() if degrees.get(m, far) <= order}
+        least = max(1, order)
+        left = {m: v for m, v in self.responses.items() if degrees.get(m, far) <= least}
         return replace(self, moments=kept, responses=left)
 
     def unbent(self) -> "Targets":
         """The same sums without the bend, for judging what it adds."""
         if self.anchored is None:
             return self
-        return replace(self, anchored=replace(self.anchored, bend=None))
+        return replace(self, anchored=self.anchored.unbent())
 
 
 def targets_of(
@@ -163,7 +175,8 @@ def targets_of(
     anchored = None
     if at_anchor:
         linear = linear_sums(model, known, cluster.n_rows)
-        anchored = _anchored(model, at_anchor, linear, total, site, public)
+        shape = marginal_shape(model, known, cluster.n_rows)
+        anchored = _anchored(model, at_anchor, linear, total, shape, site, public)
     return Targets(
         n_rows=cluster.n_rows,
         total=total,
@@ -184,45 +197,57 @@ def _anchored(
     values: Mapping[Statistic, float],
     responses: Mapping[Monomial, float],
     total: float,
+    shape: float,
     site: str,
     public: tuple[float, ...] | None,
 ) -> Anchored:
     frame = AnchorFrame(model)
-    p, at = len(frame.columns), {m: j for j, m in enumerate(frame.monomials)}
-    anchor, bend, score = np.zeros(p), np.zeros(p), np.zeros(p)
-    information = np.zeros(len(at))
-    value = 0.0
-    for s, v in values.items():
-        if s.role == "anchor":
-            anchor[s.column] = v
-        elif s.role == "score":
-            score[s.column] = v
-        elif s.role == "bend":
-            bend[s.column] = v
-        elif s.role == "value":
-            value = v
-        else:
-            information[at[s.monomial]] = v
-    linear = frame.linear(responses)
-    center = frame.center(responses[model.constant], total)
+    curves = curves_of(model, shape if public is None else NEUTRAL)
+    sums = [_sums_at_anchor(frame, values, curve.measure) for curve in curves]
+    events = responses[model.constant]
+    masses = {"events": events, "others": total - events}
+    factors = [curve.factor for curve in curves]
+    information = np.array([one["information"] for one in sums])
     try:
-        spread = frame.spread(information)
+        spread = frame.spread(np.array(factors) @ information)
     except FitError as error:
         raise WireError(f"release of {site!r}: {error}") from None
-    if public is not None:
-        bent = any(s.role == "bend" for s in values)
-        return Anchored(
-            expansion=Expansion(frame, np.array(public), frame.intercept_spread),
-            value=value / total,
-            score=score / total,
-            information=information / total,
-            bend=bend / total if bent else None,
-            public=True,
+    if public is None:
+        anchor = sums[0]["anchor"]
+        center = frame.center(events, total)
+        score = frame.score(anchor, frame.linear(responses), center)
+        for factor, one in zip(factors[1:], sums[1:], strict=True):
+            score = score - factor * one["score"]
+        sums[0]["score"] = score / factors[0]
+    else:
+        anchor, spread = np.array(public), frame.intercept_spread
+    bent = any(s.role == "bend" for s in values)
+    found: Anchored | None = None
+    for curve, one in reversed(list(zip(curves, sums, strict=True))):
+        # No event or none but events: nobody integrates over nothing.
+        mass = masses.get(curve.measure, total) or 1.0
+        found = Anchored(
+            expansion=Expansion(frame, anchor, spread, curve),
+            value=float(one["value"][0]) / mass,
+            score=one["score"] / mass,
+            information=one["information"] / mass,
+            bend=one["bend"] / mass if bent else None,
+            public=public is not None,
+            events=found,
         )
-    return Anchored(
-        expansion=Expansion(frame, anchor, spread),
-        value=value / total,
-        score=frame.score(anchor, linear, center) / total,
-        information=information / total,
-        bend=bend / total,
-    )
+    assert found is not None  # noqa: S101 - a likelihood integrates something
+    return found
+
+
+def _sums_at_anchor(
+    frame: AnchorFrame, values: Mapping[Statistic, float], measure: str
+) -> dict[str, FloatArray]:
+    """Sums of one function by role."""
+    p, at = len(frame.columns), {m: j for j, m in enumerate(frame.monomials)}
+    found = {role: np.zeros(p) for role in ("anchor", "score", "bend")}
+    found |= {"value": np.zeros(1), "information": np.zeros(len(at))}
+    for s, v in values.items():
+        if s.measure == measure:
+            place = at[s.monomial] if s.role == "information" else s.column
+            found[s.role][place] = v
+    return found

@@ -9,6 +9,12 @@ from fedglmm_flower.envelope.key_files import (
     write_public,
 )
 from fedglmm_flower.envelope.keys import Identity, PublicIdentity, new_identity
+from fedglmm_flower.envelope.manifest import Manifest
+from fedglmm_flower.envelope.manifest_text import (
+    SignedManifest,
+    sign_manifest,
+    split_signed,
+)
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.release_codec import decode_release, encode_release
 from fedglmm_flower.envelope.result_codec import decode_result, encode_result
@@ -19,8 +25,10 @@ __all__ = [
     "EnvelopeRefusedError",
     "Header",
     "Identity",
+    "Manifest",
     "PublicIdentity",
     "Reason",
+    "SignedManifest",
     "decode_release",
     "decode_result",
     "encode_release",
@@ -30,6 +38,8 @@ __all__ = [
     "read_identity",
     "read_public",
     "seal",
+    "sign_manifest",
+    "split_signed",
     "unseal",
     "write_identity",
     "write_public",

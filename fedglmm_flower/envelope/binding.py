@@ -15,7 +15,7 @@ class Binding:
     """
     The place of one message in the exchange.
 
-    Leaves the site: all four travel in clear beside the sealed message, so none may
+    Leaves the site: all five travel in clear beside the sealed message, so none may
     hold data.
 
     Parameters
@@ -28,6 +28,8 @@ class Binding:
         Name of the run, single use: a message of one run is refused in another.
     site : str
         The site that sends the release or receives the result.
+    manifest : str, optional
+        Digest of the study's manifest, under which the exchange runs; None without one.
 
     Raises
     ------
@@ -39,6 +41,7 @@ class Binding:
     study_digest: str
     run_id: str
     site: str
+    manifest: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -51,6 +54,12 @@ class Binding:
             msg = (
                 "binding, study_digest: no digest was found; 64 lower-case hex digits "
                 "are required; use the digest of the study"
+            )
+            raise UsageError(msg)
+        if self.manifest is not None and not is_digest(self.manifest):
+            msg = (
+                "binding, manifest: no digest was found; 64 lower-case hex digits, or "
+                "none at all, are required; use the digest of the manifest"
             )
             raise UsageError(msg)
         for field, value in (("run_id", self.run_id), ("site", self.site)):

@@ -12,8 +12,9 @@
 
 and nothing after it.  The header is one object of text, with the keys ``format``
 (``"fedglmm-envelope/1"``), ``kind``, ``recipient``, ``run``, ``sender``, ``site``,
-``study`` and ``suite``; it holds no data and proves nothing until the ciphertext, which
-is bound to it, has been opened.
+``study`` and ``suite``, and with ``manifest`` where the study has one (the digest of
+:mod:`fedglmm_flower.envelope.manifest_text`); it holds no data and proves nothing until
+the ciphertext, which is bound to it, has been opened.
 """
 
 import struct
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fedglmm_flower.envelope.binding import Binding
-from fedglmm_flower.envelope.names import name_fault
+from fedglmm_flower.envelope.names import is_digest, name_fault
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.wire import canonical_bytes, strict_parse
 from fedglmm_flower.errors import WireError
@@ -52,6 +53,8 @@ class Header:
         SHA-256 of the recipient's X25519 public key, in hex.
     sender : str
         SHA-256 of the sender's Ed25519 public key, in hex.
+    manifest : str, optional
+        Digest of the study's manifest; the key is absent without one.
     """
 
     kind: str
@@ -60,6 +63,7 @@ class Header:
     site: str
     recipient: str
     sender: str
+    manifest: str | None = None
 
     def to_bytes(self) -> bytes:
         """
@@ -71,6 +75,8 @@ class Header:
             Canonical JSON; equal headers give equal bytes.
         """
         fields = {**vars(self), "format": FORMAT, "suite": SUITE}
+        if self.manifest is None:
+            del fields["manifest"]
         return canonical_bytes(fields, where=f"{_WHERE}, header")
 
 
@@ -83,6 +89,7 @@ def header_for(binding: Binding, *, recipient: str, sender: str) -> Header:
         site=binding.site,
         recipient=recipient,
         sender=sender,
+        manifest=binding.manifest,
     )
 
 
@@ -149,7 +156,8 @@ def _read_header(data: bytes) -> Header:
                 "use versions of fedglmm-flower that agree"
             )
             raise EnvelopeRefusedError(Reason.VERSION, msg)
-    if len(texts) != len(fields) or set(texts) != _KEYS:
+    complete = len(texts) == len(fields) and set(texts) - {"manifest"} == _KEYS
+    if not complete or not is_digest(texts.get("manifest", "0" * 64)):
         raise _altered(where, "a missing or unknown field", "the known ones are")
     return Header(**{k: v for k, v in texts.items() if k not in {"format", "suite"}})
 

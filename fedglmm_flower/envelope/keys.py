@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import (
 )
 
 from fedglmm_flower.envelope.names import MAX_NAME, name_fault
+from fedglmm_flower.envelope.words import words_of
 from fedglmm_flower.errors import KeyFileError
 
 _KEY_SIZE = 32
@@ -78,6 +79,18 @@ class PublicIdentity:
         """
         digest = hashlib.sha256(self.encrypt + self.verify).hexdigest()
         return " ".join(digest[i : i + 4] for i in range(0, len(digest), 4))
+
+    @property
+    def words(self) -> str:
+        """
+        The first half of the fingerprint, 128 bits, as 16 words.
+
+        Returns
+        -------
+        str
+            For people to read out; see :mod:`fedglmm_flower.envelope.words`.
+        """
+        return words_of(hashlib.sha256(self.encrypt + self.verify).digest()[:16])
 
     @property
     def encrypt_id(self) -> str:

@@ -1,6 +1,6 @@
-"""The text of an identity file: a header line and two PKCS8 PEM blocks.
+"""The text of an identity file: a header line, then two private keys.
 
-::
+Without a passphrase they stand in the open, as two PKCS8 PEM blocks::
 
     # fedglmm-identity/1 {"name":"site a","salt":null}
     -----BEGIN PRIVATE KEY-----            X25519
@@ -8,24 +8,31 @@
     -----BEGIN PRIVATE KEY-----            Ed25519
     -----END PRIVATE KEY-----
 
-With a passphrase, ``salt`` is 32 hex digits and the blocks are ``ENCRYPTED``; their
-password is the hex of Argon2id(passphrase in NFC and UTF-8, salt) with 64 MiB, 3
-passes, 4 lanes and 32 bytes, because PKCS8 alone stretches a passphrase too little.
+With one, the same two blocks are sealed, and the header with them::
+
+    # fedglmm-identity/2 {"name":"site a","salt":"32 hex digits"}
+    -----BEGIN FEDGLMM SEALED KEYS-----
+    base64 of ChaCha20-Poly1305(key, nonce = zeros, aad = first line, blocks)
+    -----END FEDGLMM SEALED KEYS-----
+
+where key = Argon2id(passphrase, salt), :mod:`fedglmm_flower.envelope.stretch`.  A salt
+serves one file, so a key serves one nonce.  Files of the first version with a
+passphrase (``ENCRYPTED`` PEM blocks under the hex of that key, header not
+authenticated) are read and no longer written.
 """
 
+import base64
 import re
 import secrets
-import unicodedata
 from contextlib import suppress
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -34,10 +41,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from fedglmm_flower.envelope.keys import Identity
 from fedglmm_flower.envelope.names import name_fault
+from fedglmm_flower.envelope.stretch import stretch
 from fedglmm_flower.envelope.wire import canonical_bytes, strict_parse
 from fedglmm_flower.errors import KeyFileError, WireError
 
-IDENTITY_FORMAT: Final = "fedglmm-identity/1"
+OPEN_FORMAT: Final = "fedglmm-identity/1"
+SEALED_FORMAT: Final = "fedglmm-identity/2"
 
 _SALT: Final = re.compile(r"[0-9a-f]{32}")
 _BLOCK: Final = (
@@ -45,7 +54,12 @@ _BLOCK: Final = (
     r"[A-Za-z0-9+/=\n]+"
     r"-----END (?:ENCRYPTED )?PRIVATE KEY-----\n)"
 )
-_TEXT: Final = re.compile(rf"# (fedglmm-identity/\d+) ([^\n]*)\n{_BLOCK}{_BLOCK}")
+_BLOCKS: Final = re.compile(_BLOCK + _BLOCK)
+_BEGIN: Final = "-----BEGIN FEDGLMM SEALED KEYS-----\n"
+_END: Final = "-----END FEDGLMM SEALED KEYS-----\n"
+_SEALED: Final = re.compile(rf"{_BEGIN}([A-Za-z0-9+/=\n]+){_END}")
+_HEADER: Final = re.compile(r"# (fedglmm-identity/\d+) ([^\n]*)\n")
+_NONCE: Final = bytes(12)
 
 
 def identity_text(identity: Identity, passphrase: str | None) -> bytes:
@@ -60,15 +74,18 @@ def identity_text(identity: Identity, passphrase: str | None) -> bytes:
         If the passphrase is empty.
     """
     salt = None if passphrase is None else secrets.token_bytes(16)
-    password = _password(passphrase, salt, "new key file")
-    encryption = BestAvailableEncryption(password) if password else NoEncryption()
     fields = {"name": identity.name, "salt": salt.hex() if salt else None}
-    header = f"# {IDENTITY_FORMAT} ".encode() + canonical_bytes(fields) + b"\n"
-    blocks = (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    version = SEALED_FORMAT if salt else OPEN_FORMAT
+    header = f"# {version} ".encode() + canonical_bytes(fields) + b"\n"
+    blocks = b"".join(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         for key in (identity.decryption_key, identity.signing_key)
     )
-    return header + b"".join(blocks)
+    if passphrase is None or salt is None:
+        return header + blocks
+    key = stretch(passphrase, salt, "new key file")
+    sealed = ChaCha20Poly1305(key).encrypt(_NONCE, blocks, header)
+    return header + _BEGIN.encode() + base64.encodebytes(sealed) + _END.encode()
 
 
 def parse_identity(data: bytes, passphrase: str | None, where: str) -> Identity:
@@ -81,25 +98,74 @@ def parse_identity(data: bytes, passphrase: str | None, where: str) -> Identity:
         If the text is not of the form above, or the passphrase is missing, not
         needed or wrong.  The message quotes no part of the keys.
     """
-    match = None
-    # Suppressed, not chained: the exception would carry the keys along.
-    with suppress(UnicodeDecodeError):
-        match = _TEXT.fullmatch(data.decode())
-    if match is None:
-        raise _foreign(where, "a foreign or truncated file" if data else "no content")
-    version, header, first, second = match.groups()
-    if version != IDENTITY_FORMAT:
-        raise _foreign(where, f"format {version!r}")
-    name, salt = _read_header(header, where)
-    _check_passphrase_use(passphrase, salt, where)
-    password = _password(passphrase, salt, where)
-    decryption = _load(first, password, where)
-    signing = _load(second, password, where)
+    version, name, salt, first_line, rest = _split(data, where)
+    if version == SEALED_FORMAT:
+        sealed = _sealed_bytes(rest, where)
+        key = _key(passphrase, salt, where)
+        rest, key = _opened(key, sealed, first_line, where), None
+    else:
+        key = _key(passphrase, salt, where)
+    blocks = _BLOCKS.fullmatch(rest)
+    if blocks is None:
+        raise _foreign(where, "a foreign or truncated file")
+    password = None if key is None else key.hex().encode()
+    decryption, signing = (_load(block, password, where) for block in blocks.groups())
     if isinstance(decryption, X25519PrivateKey) and isinstance(
         signing, Ed25519PrivateKey
     ):
         return Identity(name, decryption, signing)
     raise _foreign(where, "a key of another type")
+
+
+def asks_passphrase(data: bytes, where: str) -> bool:
+    """
+    Whether an identity is protected, from its first line alone.
+
+    Raises
+    ------
+    KeyFileError
+        If the text is not that of an identity.
+    """
+    return _split(data, where)[2] is not None
+
+
+def _split(data: bytes, where: str) -> tuple[str, str, bytes | None, str, str]:
+    """Version, name, salt, first line as it stands, and what follows it."""
+    text = ""
+    # Suppressed, not chained: the exception would carry the keys along.
+    with suppress(UnicodeDecodeError):
+        text = data.decode()
+    match = _HEADER.match(text)
+    if match is None:
+        raise _foreign(where, "a foreign or truncated file" if data else "no content")
+    version, header = match.groups()
+    if version not in {OPEN_FORMAT, SEALED_FORMAT}:
+        raise _foreign(where, f"format {version!r}")
+    name, salt = _read_header(header, where)
+    if version == SEALED_FORMAT and salt is None:
+        raise _foreign(where, "an altered first line")
+    return version, name, salt, match[0], text[match.end() :]
+
+
+def _sealed_bytes(text: str, where: str) -> bytes:
+    match = _SEALED.fullmatch(text)
+    raw = b""
+    if match is not None:
+        with suppress(ValueError):
+            raw = base64.b64decode(match[1].replace("\n", ""), validate=True)
+    if match is None or base64.encodebytes(raw).decode() != match[1]:
+        raise _foreign(where, "a foreign or truncated file")
+    return raw
+
+
+def _opened(key: bytes | None, sealed: bytes, header: str, where: str) -> str:
+    # Told after the block, because the exception would carry the keys along.
+    with suppress(InvalidTag, UnicodeDecodeError):
+        if key is not None:
+            return (
+                ChaCha20Poly1305(key).decrypt(_NONCE, sealed, header.encode()).decode()
+            )
+    raise _does_not_open(where)
 
 
 def _read_header(header: str, where: str) -> tuple[str, bytes | None]:
@@ -117,47 +183,24 @@ def _read_header(header: str, where: str) -> tuple[str, bytes | None]:
     raise _foreign(where, "an altered first line")
 
 
-def _check_passphrase_use(
-    passphrase: str | None, salt: bytes | None, where: str
-) -> None:
-    if (passphrase is None) == (salt is None):
-        return
+def _key(passphrase: str | None, salt: bytes | None, where: str) -> bytes | None:
+    """Stretch the passphrase of a file; None where there is none on either side."""
+    if passphrase is None and salt is None:
+        return None
     if passphrase is None:
         msg = (
             f"{where}: a key protected by a passphrase was found; its passphrase is "
             "required; give the passphrase"
         )
-    else:
+        raise KeyFileError(msg)
+    if salt is None:
         msg = (
             f"{where}: a key without a passphrase was found; a protected key is "
             "required where a passphrase is given; make a new key with a passphrase, "
             "or give none"
         )
-    raise KeyFileError(msg)
-
-
-def _password(passphrase: str | None, salt: bytes | None, where: str) -> bytes | None:
-    if passphrase is None or salt is None:
-        return None
-    if not passphrase:
-        msg = (
-            f"{where}: an empty passphrase was found; a passphrase or none at all is "
-            "required; give a passphrase of six random words"
-        )
         raise KeyFileError(msg)
-    # Told after the block, because the exception would carry the passphrase along.
-    with suppress(UnicodeEncodeError, UnsupportedAlgorithm):
-        secret = unicodedata.normalize("NFC", passphrase).encode()
-        stretch = Argon2id(
-            salt=salt, length=32, iterations=3, lanes=4, memory_cost=64 * 2**10
-        )
-        return stretch.derive(secret).hex().encode()
-    msg = (
-        f"{where}: a passphrase that is no text, or a system without Argon2id, was "
-        "found; both are required for a protected key; give a passphrase of plain "
-        "letters, and use the cryptography package from the Python index"
-    )
-    raise KeyFileError(msg)
+    return stretch(passphrase, salt, where)
 
 
 def _load(block: str, password: bytes | None, where: str) -> PrivateKeyTypes:
@@ -165,12 +208,16 @@ def _load(block: str, password: bytes | None, where: str) -> PrivateKeyTypes:
         return load_pem_private_key(block.encode(), password)
     if password is None:
         raise _foreign(where, "a damaged key")
+    raise _does_not_open(where)
+
+
+def _does_not_open(where: str) -> KeyFileError:
     msg = (
         f"{where}: a passphrase that does not open the key, or a damaged file, was "
         "found; the passphrase given when the key was made is required; try again, or "
         "restore the file from its backup"
     )
-    raise KeyFileError(msg)
+    return KeyFileError(msg)
 
 
 def _foreign(where: str, found: str) -> KeyFileError:

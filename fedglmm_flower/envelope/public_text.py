@@ -19,6 +19,7 @@ from fedglmm_flower.errors import KeyFileError
 
 PUBLIC_FORMAT: Final = "fedglmm-public/1"
 
+_MAX_LINE: Final = 1000
 _KEYS: Final = {"format", "name", "encrypt", "verify"}
 
 
@@ -48,7 +49,11 @@ def parse_public(data: bytes, where: str) -> PublicIdentity:
         If the text is no TOML of the four lines above, or a key is not usable.
     """
     try:
-        fields = tomllib.loads(data.decode())
+        text = data.decode()
+        # A long dotted key costs a TOML parser memory that grows as a square.
+        if max(map(len, text.split("\n"))) > _MAX_LINE:
+            raise _foreign(where, f"a line of more than {_MAX_LINE} characters")
+        fields = tomllib.loads(text)
     except (ValueError, RecursionError):  # covers bytes that are no UTF-8
         raise _foreign(where, "text that is not TOML") from None
     found = fields.get("format")

@@ -19,6 +19,7 @@ class Reason(Enum):
     OTHER_KIND = "the message is of another kind: a release for a result, or reverse"
     OTHER_STUDY = "the message belongs to another study"
     OTHER_RUN = "the message belongs to another run, or is replayed from one"
+    OTHER_MANIFEST = "the message belongs to another manifest, or to none"
     OTHER_SITE = "the message is from or for another site"
     OTHER_RECIPIENT = "the message is sealed to another key"
     OTHER_SENDER = "the message claims to be from another key than the pinned one"

@@ -1,8 +1,8 @@
 """Seal and open a message: HPKE (RFC 9180) around an Ed25519 signature.
 
 The header of a message (:mod:`fedglmm_flower.envelope.framing`) names study, run, site,
-kind, recipient and sender.  With ``h`` its bytes and ``|h|`` their number in 4 bytes,
-big-endian::
+kind, recipient, sender and, where there is one, the study's manifest.  With ``h`` its
+bytes and ``|h|`` their number in 4 bytes, big-endian::
 
     signature  = Ed25519(sender, SIGN_LABEL + |h| + h + payload)
     plaintext  = signature + size of payload in 8 bytes + payload + zeros
@@ -194,6 +194,7 @@ def _check_header(found: Header, required: Header) -> None:
     for field, reason, cure in (
         ("kind", Reason.OTHER_KIND, "check which file was sent"),
         ("study", Reason.OTHER_STUDY, "check that both parties hold the same study"),
+        ("manifest", Reason.OTHER_MANIFEST, "use the manifest that both approved"),
         ("run", Reason.OTHER_RUN, "have the message made for this run"),
         ("site", Reason.OTHER_SITE, "check which site's file was sent"),
         ("recipient", Reason.OTHER_RECIPIENT, keys),

@@ -1,6 +1,5 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,14 @@ from fedglmm_flower.envelope import (
     Identity,
     PublicIdentity,
     encode_result,
-    read_identity,
     read_public,
     seal,
+    split_signed,
 )
+from fedglmm_flower.envelope.passphrase import ambient_passphrase
+from fedglmm_flower.envelope.rotation import identity_sealed_to
 from fedglmm_flower.flower.exchange import Refused
 from fedglmm_flower.flower.files import file_name
-from fedglmm_flower.flower.site_desk import PASSPHRASE
 from fedglmm_flower.study import Study
 
 MIN_BROADCAST = 3
@@ -41,7 +41,9 @@ class CoordinatorKeys:
     publics: Mapping[str, PublicIdentity]
 
 
-def read_keys(folder: Path, study: Study) -> CoordinatorKeys:
+def read_keys(
+    folder: Path, study: Study, *, sealed_to: str | None = None
+) -> CoordinatorKeys:
     """
     Read ``coordinator.key`` and ``sites/SITE.pub`` for each site of a study.
 
@@ -51,6 +53,9 @@ def read_keys(folder: Path, study: Study) -> CoordinatorKeys:
         The coordinator's folder of keys.
     study : Study
         Names the sites.
+    sealed_to : str, optional
+        Identifier of the key that releases of an earlier run were sealed to, which may
+        have been replaced since; the present key when left out.
 
     Returns
     -------
@@ -62,9 +67,10 @@ def read_keys(folder: Path, study: Study) -> CoordinatorKeys:
     KeyFileError
         If a key is missing or not usable.
     """
-    passphrase = os.environ.get(PASSPHRASE)
     return CoordinatorKeys(
-        identity=read_identity(folder / "coordinator.key", passphrase),
+        identity=identity_sealed_to(
+            folder / "coordinator.key", sealed_to, ambient_passphrase()
+        ),
         publics={
             site: read_public(folder / "sites" / f"{file_name(site)}.pub")
             for site in study.sites
@@ -92,6 +98,8 @@ class CoordinatorDesk:
     min_broadcast : int
         Fewest sites that a result must rest on to be sent to the sites: with two,
         each could subtract its own sums.
+    manifest : bytes
+        The study's signed manifest; empty without one.
     """
 
     study: Study
@@ -100,11 +108,17 @@ class CoordinatorDesk:
     folder: Path
     options: Options = field(default_factory=Options)
     min_broadcast: int = MIN_BROADCAST
+    manifest: bytes = b""
 
     @property
     def key_id(self) -> str:
         """Identifier of the key that releases are sealed to."""
         return self.keys.identity.public.encrypt_id
+
+    @property
+    def manifest_digest(self) -> str | None:
+        """What messages are bound to beside study and run; None without a manifest."""
+        return split_signed(self.manifest).digest if self.manifest else None
 
     def combine(
         self,
@@ -120,6 +134,7 @@ class CoordinatorDesk:
             run_id=self.run_id,
             identity=self.keys.identity,
             publics=self.keys.publics,
+            manifest=self.manifest_digest,
             options=self.options,
             summarise_s=summarise_s,
         )
@@ -134,7 +149,9 @@ class CoordinatorDesk:
             return None
         return seal(
             encode_result(estimates_for(site, estimates)),
-            binding=Binding("result", self.study.digest, self.run_id, site),
+            binding=Binding(
+                "result", self.study.digest, self.run_id, site, self.manifest_digest
+            ),
             sender=self.keys.identity,
             recipient=self.keys.publics[site],
         )

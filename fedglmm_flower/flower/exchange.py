@@ -19,11 +19,14 @@ class Request:
         Name of this run; single use.
     coordinator_key : str
         Identifier of the key that the answer is sealed to.
+    manifest : bytes
+        The study's signed manifest; empty without one.
     """
 
     study: bytes
     run_id: str
     coordinator_key: str
+    manifest: bytes = b""
 
 
 @dataclass(frozen=True)

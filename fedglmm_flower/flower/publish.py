@@ -8,7 +8,25 @@ from fedglmm_flower.coordinator.result import NAME as RESULT
 from fedglmm_flower.errors import UsageError
 
 KEY = Path("keys", "coordinator.key")
+RUN = (RESULT, "run.json", "study.toml", "sealed")
 STALE = ("sealed/*.sealed", "sites/*/estimates.json", "keys/sites/*.pub")
+
+
+def require_no_run(folder: Path) -> None:
+    """
+    Refuse a folder that holds a run, or a study that somebody wrote.
+
+    Raises
+    ------
+    UsageError
+        It names what is there.
+    """
+    for name in RUN:
+        if (folder / name).exists():
+            raise UsageError(
+                f"{folder}: holds {name} of an earlier run; a folder without a run is "
+                "required; choose another, or add --overwrite to replace that run"
+            )
 
 
 def checked_target(folder: Path) -> Path:

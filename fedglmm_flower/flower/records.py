@@ -2,7 +2,7 @@
 
 Every message holds one ``ConfigRecord`` of text and bytes with kebab-case keys::
 
-    query.summarise       "request"   study, run-id, coordinator-key
+    query.summarise       "request"   study, run-id, coordinator-key, [manifest]
                           "reply"     status = released, site, sealed
     query.receive_result  "delivery"  study-digest, run-id, sealed
                           "reply"     status = received, site
@@ -52,6 +52,8 @@ def request_content(request: Request) -> RecordDict:
             "coordinator-key": request.coordinator_key,
         }
     )
+    if request.manifest:
+        record["manifest"] = request.manifest
     return RecordDict({"request": record})
 
 
@@ -62,6 +64,7 @@ def read_request(content: RecordDict) -> Request:
         study=_field(record, "study", bytes),
         run_id=_field(record, "run-id", str),
         coordinator_key=_field(record, "coordinator-key", str),
+        manifest=_field(record, "manifest", bytes) if "manifest" in record else b"",
     )
 
 

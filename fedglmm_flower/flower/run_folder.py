@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedglmm_flower.envelope import split_signed
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.flower.exchange import Refused
 from fedglmm_flower.flower.files import file_name, write_whole
 from fedglmm_flower.study import Study, read_study, write_study
+
+MANIFEST = "manifest.toml"
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,20 @@ class SavedRun:
         Sealed release of each site that answered.
     refusals : mapping
         Why others did not.
+    manifest : bytes
+        The signed manifest under which the run was made; empty without one.
     """
 
     study: Study
     run_id: str
     sealed: Mapping[str, bytes]
     refusals: Mapping[str, Refused]
+    manifest: bytes = b""
+
+    @property
+    def manifest_digest(self) -> str | None:
+        """What the releases are bound to beside study and run; None without one."""
+        return split_signed(self.manifest).digest if self.manifest else None
 
 
 @dataclass(frozen=True)
@@ -39,9 +50,9 @@ class RunFolder:
     """
     ``DIR`` of one run.
 
-    It holds ``study.toml``, ``run.json`` (run id, study digest, refusals) and
-    ``sealed/SITE.sealed``: what is needed to fit again, after a crash or later, with
-    the coordinator's key and without the sites.
+    It holds ``study.toml``, ``manifest.toml`` if the study has one, ``run.json`` (run
+    id, study digest, refusals) and ``sealed/SITE.sealed``: what is needed to fit again,
+    after a crash or later, with the coordinator's key and without the sites.
 
     Parameters
     ----------
@@ -51,14 +62,16 @@ class RunFolder:
 
     path: Path
 
-    def open_run(self, study: Study, run_id: str) -> None:
-        """Write the study and forget the answers of an earlier run."""
+    def open_run(self, study: Study, run_id: str, manifest: bytes = b"") -> None:
+        """Write study and manifest, and forget the answers of an earlier run."""
         self.path.mkdir(parents=True, exist_ok=True)
         for stale in (self.path / "sealed").glob("*.sealed"):
             stale.unlink()
-        for name in ("result.json", "coordinator.log"):
+        for name in ("result.json", "coordinator.log", MANIFEST):
             (self.path / name).unlink(missing_ok=True)
         write_study(study, self.path / "study.toml")
+        if manifest:
+            write_whole(self.path / MANIFEST, manifest)
         self._note(study, run_id, {})
 
     def keep(self, site: str, sealed: bytes) -> None:
@@ -116,7 +129,9 @@ class RunFolder:
             kept = self.path / "sealed" / f"{file_name(site)}.sealed"
             if kept.exists():
                 sealed[site] = kept.read_bytes()
-        return SavedRun(study, run_id, sealed, refusals)
+        manifest = self.path / MANIFEST
+        signed = manifest.read_bytes() if manifest.exists() else b""
+        return SavedRun(study, run_id, sealed, refusals, signed)
 
     def _note(self, study: Study, run_id: str, refusals: Mapping[str, Refused]) -> None:
         note = {

@@ -13,9 +13,14 @@ from flwr.serverapp import Grid, ServerApp
 
 from fedglmm_flower.coordinator import Options
 from fedglmm_flower.errors import UsageError
+from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
 from fedglmm_flower.flower.exchange import Tick, refusal
 from fedglmm_flower.flower.files import write_whole
+from fedglmm_flower.flower.own_manifest import (
+    check_own_manifest,
+    read_manifest_file,
+)
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_log import write_detail
 from fedglmm_flower.flower.strategy import OneRoundGlmm
@@ -37,6 +42,8 @@ class RunConfig:
         Seconds to wait for the sites, and again for their answers.
     quorum : int or None
         Fewest sites; None for every expected one.
+    manifest : Path or None
+        The study's signed manifest at the coordinator; None to run without.
     """
 
     study: Path
@@ -44,6 +51,7 @@ class RunConfig:
     keys_dir: Path
     deadline: float
     quorum: int | None
+    manifest: Path | None = None
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "RunConfig":
@@ -67,6 +75,7 @@ class RunConfig:
             keys_dir=_absolute(values, "keys-dir"),
             deadline=deadline,
             quorum=quorum or None,
+            manifest=_absolute(values, "manifest") if values.get("manifest") else None,
         )
 
 
@@ -88,12 +97,17 @@ def run_round(grid: Grid, config: RunConfig) -> None:
     """
     study = read_study(config.study)
     tick = teller(config.run_dir)
+    keys = read_keys(config.keys_dir, study)
+    manifest = read_manifest_file(config.manifest) if config.manifest else b""
+    if manifest:
+        check_own_manifest(manifest, study, keys.identity, keys.publics, now=utc_now())
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),
-        keys=read_keys(config.keys_dir, study),
+        keys=keys,
         folder=config.run_dir,
         options=Options(quorum=config.quorum, tick=tick),
+        manifest=manifest,
     )
     strategy = OneRoundGlmm(
         study,

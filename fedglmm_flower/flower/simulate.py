@@ -23,7 +23,7 @@ from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorK
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
-from fedglmm_flower.flower.publish import checked_target, publish
+from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
@@ -59,6 +59,7 @@ def simulate(
     seed: int | None = None,
     compare_pooled: bool = False,
     out: Path | str | None = None,
+    overwrite: bool = False,
     tell: Tick = no_tick,
 ) -> Result:
     """
@@ -86,8 +87,9 @@ def simulate(
         A ``study.toml`` to use instead of proposing one from the table.
     order : int, optional
         Highest order K of the moments, 4 unless said otherwise.
-    release_set : {"anchored", "canonical", "joint", "public"}, optional
-        Set of statistics.
+    release_set : str, optional
+        Set of statistics: ``anchored``, ``canonical``, ``joint`` or ``public``; all but
+        ``joint`` also with ``-pairs`` or ``-tables``, which hold other products.
     anchor : mapping or path, optional
         Public anchor: coefficients by column, or a file of them such as the
         ``result.json`` of another run; ``"local"`` for each site's own.
@@ -105,6 +107,8 @@ def simulate(
         Also fit the pooled table, for comparison.
     out : path, optional
         Folder for ``study.toml``, ``sealed/`` and ``result.json``.
+    overwrite : bool
+        Replace an earlier run in that folder, once this one is finished.
     tell : callable
         Told of progress: stage, done, total.
 
@@ -124,6 +128,9 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
+    target = None if out is None else checked_target(Path(out))
+    if target is not None and not overwrite:
+        require_no_run(target)
     table = study_of_table(
         read_table(data),
         formula,
@@ -148,7 +155,6 @@ def simulate(
         pooled=partial(_pooled, table, method) if compare_pooled else None,
         tick=tell,
     )
-    target = None if out is None else checked_target(Path(out))
     # Elsewhere first: a run that fails leaves the results of an earlier one alone.
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
         result = _round(table, chosen, options, Path(scratch), tell)

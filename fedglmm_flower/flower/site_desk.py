@@ -1,10 +1,9 @@
 """What a site does when it is asked: answer with a sealed release, store estimates."""
 
-import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from fedglmm_flower.envelope import (
@@ -14,37 +13,40 @@ from fedglmm_flower.envelope import (
     decode_release,
     decode_result,
     encode_release,
+    read_header,
     read_identity,
     read_public,
     seal,
     unseal,
 )
-from fedglmm_flower.errors import (
-    DataError,
-    EnvelopeError,
-    LedgerError,
-    StudyMismatchError,
+from fedglmm_flower.envelope.passphrase import ambient_passphrase
+from fedglmm_flower.errors import EnvelopeError, LedgerError
+from fedglmm_flower.flower.admission import (
+    admit,
+    approved_digest,
+    check_parties,
+    utc_now,
 )
+from fedglmm_flower.flower.approvals import APPROVALS, Approval, read_approvals
 from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRelease
 from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
+    FrozenSnapshots,
     Ledger,
     Policy,
     Privacy,
     Released,
-    SiteConfig,
     TableSource,
     Wire,
-    check_approved,
     read_site_config,
     release,
     release_privately,
 )
+from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.study import Study, parse_study
 
 ESTIMATES = "estimates.json"
-PASSPHRASE = "FEDGLMM_PASSPHRASE"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,23 @@ class SiteDesk:
     keys : callable
         Reads the site's identity and the coordinator's pinned public identity.
     approved : tuple of str
-        Digests of the studies that it answers.
+        Digests of the studies that it answers without a manifest.
     inbox : Path
         Folder for the estimates.
     log : Path or None
         The site's own log; None to keep none.
+    frozen : FrozenSnapshots or None
+        Which rows each study was answered from; None to keep no record.
+    approvals : tuple of Approval
+        The manifests that it answers.
+    require_manifest : bool
+        Whether it answers under an approved manifest only.
+    clock : callable
+        The site's time.
     privacy : Privacy or None
         Noise and its budget; None to answer with exact sums.
     ledger : Path or None
         Where noise is paid.
-    snapshot : callable
-        Digest of the table, where there is noise.
     """
 
     site: str
@@ -83,9 +91,12 @@ class SiteDesk:
     approved: tuple[str, ...]
     inbox: Path
     log: Path | None = None
+    frozen: FrozenSnapshots | None = None
+    approvals: tuple[Approval, ...] = ()
+    require_manifest: bool = False
+    clock: Callable[[], datetime] = utc_now
     privacy: Privacy | None = None
     ledger: Path | None = None
-    snapshot: Callable[[], str] | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -107,15 +118,26 @@ class SiteDesk:
         ------
         StudyMismatchError
             If the site has not approved the study.
+        ManifestError
+            If the manifest is not the one approved here, has expired, or does not
+            name this site and its coordinator.
         EnvelopeError
             If the request names a coordinator other than the pinned one.
+        SnapshotError
+            If the site has answered the study from other rows.
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
         BudgetError, LedgerError
             If the privacy budget or its ledger does.
         """
-        # The digest is of the bytes: nothing unapproved is ever parsed.
-        check_approved(hashlib.sha256(request.study).hexdigest(), self.approved)
+        # Digests are of bytes: nothing unapproved is ever parsed.
+        admitted = admit(
+            request,
+            approved=self.approved,
+            approvals=self.approvals,
+            manifest_required=self.require_manifest,
+            now=self.clock(),
+        )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
         if request.coordinator_key != coordinator.encrypt_id:
@@ -125,8 +147,24 @@ class SiteDesk:
                 f"{coordinator.encrypt_id[:16]}... is pinned here; compare "
                 "fingerprints with the coordinator"
             )
+        if admitted is not None:
+            check_parties(
+                admitted.manifest,
+                site=self.site,
+                own=identity.public,
+                coordinator=coordinator,
+            )
+            require_demands(
+                self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
+            )
         released = self._released(study)
-        binding = Binding("release", study.digest, request.run_id, self.site)
+        binding = Binding(
+            "release",
+            study.digest,
+            request.run_id,
+            self.site,
+            None if admitted is None else admitted.digest,
+        )
         sealed = seal(
             encode_release(released),
             binding=binding,
@@ -138,11 +176,13 @@ class SiteDesk:
     def _released(self, study: Study) -> Released:
         """Exact sums past the gate, or noisy ones paid from the ledger."""
         if self.privacy is None:
-            return release(study, self.source, self.policy, site=self.site)
-        if self.ledger is None or self.snapshot is None:
+            return release(
+                study, self.source, self.policy, site=self.site, frozen=self.frozen
+            )
+        if self.ledger is None:
             raise LedgerError(
-                f"site {self.site!r}: noise is switched on without a ledger or without "
-                "a digest of the table; both are required; set them in site.toml"
+                f"site {self.site!r}: noise is switched on without a ledger; one is "
+                "required; set 'ledger' in [privacy] of site.toml"
             )
         return release_privately(
             study,
@@ -151,7 +191,7 @@ class SiteDesk:
             Ledger(self.ledger),
             Wire(encode_release, decode_release),
             site=self.site,
-            snapshot=self.snapshot(),
+            key=b"" if self.frozen is None else self.frozen.key(),
         )
 
     def receive(self, delivery: Delivery) -> Received:
@@ -175,14 +215,17 @@ class SiteDesk:
         EnvelopeError, WireError
             If they are not the pinned coordinator's, or not for this site and run.
         """
-        if delivery.study_digest not in self.approved:
-            raise StudyMismatchError(
-                f"site {self.site!r}: estimates of study "
-                f"{delivery.study_digest[:16]}... arrived; an approved study is "
-                "required; nothing was stored"
-            )
+        manifest = approved_digest(
+            read_header(delivery.sealed).manifest,
+            delivery.study_digest,
+            approved=self.approved,
+            approvals=self.approvals,
+            manifest_required=self.require_manifest,
+        )
         identity, coordinator = self.keys()
-        binding = Binding("result", delivery.study_digest, delivery.run_id, self.site)
+        binding = Binding(
+            "result", delivery.study_digest, delivery.run_id, self.site, manifest
+        )
         result = decode_result(
             unseal(
                 delivery.sealed, binding=binding, recipient=identity, sender=coordinator
@@ -215,7 +258,7 @@ def desk_of(path: Path) -> SiteDesk:
     config = read_site_config(path)
 
     def keys() -> tuple[Identity, PublicIdentity]:
-        passphrase = os.environ.get(PASSPHRASE)
+        passphrase = ambient_passphrase()
         return (
             read_identity(config.identity_path, passphrase),
             read_public(config.coordinator_path),
@@ -229,25 +272,9 @@ def desk_of(path: Path) -> SiteDesk:
         approved=config.approved,
         inbox=config.inbox,
         log=path.parent / LOG_NAME,
+        frozen=config.frozen,
+        approvals=read_approvals(path.parent / APPROVALS),
+        require_manifest=config.require_manifest,
         privacy=config.privacy,
         ledger=config.ledger,
-        snapshot=lambda: _digest(config),
     )
-
-
-def _digest(config: SiteConfig) -> str:
-    """Digest of the file that holds the table: another file is another dataset."""
-    path = getattr(config.source, "path", None)
-    if not isinstance(path, Path):
-        raise LedgerError(
-            f"site {config.site!r}: its table is no file; a table with a digest is "
-            "required where noise is switched on; read it from a file"
-        )
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(
-            f"{path.name}: cannot be read ({error.strerror}); a readable file is "
-            "required; check the path and its permissions"
-        ) from None

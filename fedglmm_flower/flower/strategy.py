@@ -71,6 +71,11 @@ class Coordinator(Protocol):
         """Identifier of the key that releases are sealed to."""
         ...
 
+    @property
+    def manifest(self) -> bytes:
+        """The study's signed manifest; empty without one."""
+        ...
+
     def combine(
         self,
         sealed: Mapping[str, bytes],
@@ -215,7 +220,7 @@ class OneRoundGlmm(Strategy):
                 f"came online in time; at least {self.quorum} are required; nobody was "
                 "asked; start the missing SuperNodes and run again"
             )
-        self.folder.open_run(self.study, self.run_id)
+        self.folder.open_run(self.study, self.run_id, self.coordinator.manifest)
         return requests
 
     def aggregate_train(
@@ -279,7 +284,12 @@ class OneRoundGlmm(Strategy):
         """Requests to the nodes that are online and have not been asked."""
         self._online = set(grid.get_node_ids())
         content = request_content(
-            Request(self.study.canonical_bytes, self.run_id, self.coordinator.key_id)
+            Request(
+                self.study.canonical_bytes,
+                self.run_id,
+                self.coordinator.key_id,
+                self.coordinator.manifest,
+            )
         )
         asked = {message.metadata.dst_node_id for message in self._requests}
         new = [

@@ -12,6 +12,10 @@ to be: ``sum m h''' x (x' V x)`` with ``V`` the inverse of the penalised informa
 The estimate ``b0`` is off by ``delta`` with ``E[delta delta'] = V`` or so, hence
 ``sum m h''' x (x' delta)^2 / 2``, the leading term of what a second-order expansion
 leaves out, is on average half the bend.  It is the vector of Cox & Snell (1968).
+
+Likelihoods with two measures have all of these twice, one for each function of
+:mod:`fedglmm_flower.glmm.curves`; ``V`` is of both, and one score follows from the
+other.
 """
 
 from collections.abc import Mapping
@@ -20,8 +24,10 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from fedglmm_flower.errors import FitError
+from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial, multiply
 from fedglmm_flower.study.release import anchor_columns, moment_degrees
@@ -134,6 +140,9 @@ class AnchorFrame:
     def linear(self, responses: Mapping[Monomial, float]) -> FloatArray:
         """The linear statistic by column, shape (p,), from that by monomial."""
         out = np.zeros(len(self.columns))
+        model = self.model
+        if model.family == "binomial" and (model.family, model.link) in TWO_MEASURES:
+            return out
         for i, row in enumerate(self.columns):
             for j in np.flatnonzero(row):
                 out[i] += row[j] * responses[self.monomials[j]]
@@ -151,9 +160,14 @@ class AnchorFrame:
         mass : float
             Rows, trials, exposure or amount.
         """
+        link = self.model.link
         out = np.zeros(len(self.columns))
         if self.intercept is not None and self.model.family == "gamma":
             out[self.intercept] = np.log(mass / -responses)
+        elif self.intercept is not None and link in ("probit", "cloglog"):
+            share = (responses + 0.5) / (mass + 1.0)
+            odd = ndtri(share) if link == "probit" else np.log(-np.log1p(-share))
+            out[self.intercept] = odd
         elif self.intercept is not None:
             rest = mass - responses if self.model.family == "binomial" else mass
             out[self.intercept] = np.log((responses + 0.5) / (rest + 0.5))
@@ -164,6 +178,8 @@ class AnchorFrame:
     ) -> FloatArray:
         """
         ``sum m h'(x'b0) x``, from the equation that the penalised estimate solves.
+
+        Over all functions of the likelihood, each as often as it enters.
 
         Parameters
         ----------
@@ -185,7 +201,7 @@ class AnchorFrame:
         Parameters
         ----------
         information : array of shape (k,)
-            ``sum m h''`` times each monomial.
+            ``sum m h''`` times each monomial, over all functions of the likelihood.
 
         Raises
         ------

@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.glmm.anchor import AnchorFrame
-from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
+from fedglmm_flower.glmm.cumulant import FloatArray
+from fedglmm_flower.glmm.curves import Curve
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.release import anchor_measures
 
 IntArray = npt.NDArray[np.int64]
 
@@ -29,11 +31,14 @@ class Expansion:
         Coefficients of the columns.
     spread : array of shape (p, p)
         See :meth:`AnchorFrame.spread`.
+    curve : Curve
+        Which function is expanded.
     """
 
     frame: AnchorFrame
     anchor: FloatArray
     spread: FloatArray
+    curve: Curve
 
     def values(self, atoms: FloatArray) -> FloatArray:
         """
@@ -44,7 +49,7 @@ class Expansion:
         atoms : array of shape (n, atoms)
             As :class:`~fedglmm_flower.glmm.evaluate.AtomRows` holds them.
         """
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
         x = frame.columns @ f
         eta = self.anchor @ x + frame.offset @ f
@@ -60,7 +65,7 @@ class Expansion:
         A steep anchor makes each of them a window on a few patients: the second
         derivative where the anchor predicts a half, the others on either side of it.
         """
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         f = evaluate_monomials(atoms, frame.monomials, frame.model.factors)
         x = frame.columns @ f
         eta = self.anchor @ x + frame.offset @ f
@@ -71,10 +76,18 @@ class Expansion:
             "information": h(eta, 2),
             "bend": h(eta, 3) * bow,
         }
-        if frame.model.family == "binomial":
-            found["value of the others"] = h(-eta, 0)
-            found["score of the others"] = h(-eta, 1)
+        # Sums with a polynomial are known: what a function leaves of its asymptote.
+        for order, name in enumerate(("value", "score", "information")):
+            rest = self.curve.rest(eta, order)
+            if rest is not None:
+                found[f"rest of the {name}"] = rest
         return found
+
+    def shares(self, atoms: FloatArray, measure: FloatArray) -> dict[str, FloatArray]:
+        """The weights under a measure, by names that tell two measures apart."""
+        names = anchor_measures(self.frame.model)
+        tail = f" under {self.curve.measure}" if len(names) > 1 else ""
+        return {f"{k}{tail}": w * measure for k, w in self.weights(atoms).items()}
 
     def slopes(self, atoms: FloatArray, moving: list[int]) -> FloatArray:
         """
@@ -87,7 +100,7 @@ class Expansion:
         moving : list of int
             Continuous atoms.
         """
-        frame, h = self.frame, cumulant(self.frame.model.family)
+        frame, h = self.frame, self.curve.h
         model = frame.model
         f = evaluate_monomials(atoms, frame.monomials, model.factors)
         x = frame.columns @ f

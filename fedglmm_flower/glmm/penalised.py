@@ -1,21 +1,26 @@
 """A site's own penalised estimate: the anchor of its release."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm.anchor import AnchorFrame
-from fedglmm_flower.glmm.cumulant import FloatArray, cumulant
+from fedglmm_flower.glmm.cumulant import FloatArray
+from fedglmm_flower.glmm.curves import Curve
 
-Passes = Callable[[], Iterable[tuple[FloatArray, FloatArray]]]
+Passes = Callable[[], Iterable[tuple[FloatArray, Sequence[FloatArray]]]]
 _MOST_STEPS = 60
 # Newton's decrement at the end: far below what the sums could show.
 _TOLERANCE = 1e-20
 
 
 def penalised_estimate(
-    frame: AnchorFrame, passes: Passes, linear: FloatArray, center: FloatArray
+    frame: AnchorFrame,
+    curves: Sequence[Curve],
+    passes: Passes,
+    linear: FloatArray,
+    center: FloatArray,
 ) -> FloatArray:
     """
     Coefficients of the anchor's columns, by Newton's method with step halving.
@@ -24,9 +29,11 @@ def penalised_estimate(
     ----------
     frame : AnchorFrame
         Columns and penalty.
+    curves : sequence of Curve
+        What is integrated.
     passes : callable
-        Gives batches of moment functions (rows, k) and measure (rows,), anew at each
-        call.
+        Gives batches of moment functions (rows, k) and the measure (rows,) of each
+        function, anew at each call.
     linear : array of shape (p,)
         Sums of response times column.
     center : array of shape (p,)
@@ -37,7 +44,7 @@ def penalised_estimate(
     FitError
         If it does not converge.
     """
-    T, h = frame.transform, cumulant(frame.model.family)
+    T = frame.transform
     goal = T @ linear
     c = center.copy()
 
@@ -46,11 +53,13 @@ def penalised_estimate(
         value, first = 0.0, np.zeros(len(frame.columns))
         second = np.zeros(len(frame.monomials))
         coefficients = b @ frame.columns + frame.offset
-        for functions, measure in passes():
+        for functions, measures in passes():
             eta = functions @ coefficients
-            value += float(measure @ h(eta, 0))
-            first += frame.columns @ ((measure * h(eta, 1)) @ functions)
-            second += (measure * h(eta, 2)) @ functions
+            for curve, measure in zip(curves, measures, strict=True):
+                weight, h = curve.factor * measure, curve.h
+                value += float(weight @ h(eta, 0))
+                first += frame.columns @ ((weight * h(eta, 1)) @ functions)
+                second += (weight * h(eta, 2)) @ functions
         away = at - center
         objective = value - goal @ at + 0.5 * float(frame.penalty @ away**2)
         gradient = T @ first - goal + frame.penalty * away

@@ -39,7 +39,9 @@ def criteria(
 
 
 def random_table(
-    components: Sequence[Mapping[str, Any]], residual_sd: float | None
+    components: Sequence[Mapping[str, Any]],
+    residual_sd: float | None,
+    errors: Sequence[str] | None = None,
 ) -> list[str]:
     """
     Random effects in lme4's layout, correlations beside the later effect.
@@ -49,8 +51,10 @@ def random_table(
     components : sequence of mapping
         The entries of ``random`` of a result.
     residual_sd : float or None
+    errors : sequence of str, optional
+        Approximation error of each standard deviation, for a column beside it.
     """
-    rows: list[Sequence[str]] = [("Groups", "Name", "Variance", "Std.Dev.", "Corr")]
+    rows: list[list[str]] = [["Groups", "Name", "Variance", "Std.Dev.", "Corr"]]
     pairs = {
         (row["group"], row["term1"], row["term2"]): row["corr"]
         for row in components
@@ -67,10 +71,15 @@ def random_table(
             if place == group and key in pairs:
                 corr.append("--" if pairs[key] is None else f"{pairs[key]:.2f}")
         shown = "" if before and before[-1][0] == group else group
-        rows.append((shown, name, f"{sd**2:.5g}", f"{sd:.5g}", " ".join(corr)))
+        rows.append([shown, name, f"{sd**2:.5g}", f"{sd:.5g}", " ".join(corr)])
         before.append((group, name))
     if residual_sd is not None:
-        rows.append(("Residual", "", f"{residual_sd**2:.5g}", f"{residual_sd:.5g}", ""))
+        rows.append(["Residual", "", f"{residual_sd**2:.5g}", f"{residual_sd:.5g}", ""])
+    if errors is not None:
+        texts = ["approx. error", *errors]
+        texts += [""] * (len(rows) - len(texts))
+        for cells, text in zip(rows, texts, strict=True):
+            cells.insert(4, text)
     return aligned(rows, left=2)
 
 

@@ -14,6 +14,8 @@ from fedglmm_flower.glmm.printed import (
 )
 
 WIDTH = 88
+MOST_NAMES = 8
+GATE_CODES = ("disclosure-refused", "site-empty")
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
@@ -40,6 +42,7 @@ def summary_text(result: Mapping[str, Any]) -> str:
         f"   Sent: {_sent(result)}",
         f"    Fit: {_accuracy(result)}",
     ]
+    head += _absent(result)
     lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
@@ -47,7 +50,15 @@ def summary_text(result: Mapping[str, Any]) -> str:
         lines += _wrapped(f"Warning: {warning}")
     lines += ["", *criteria(result["aic"], result["bic"], result["loglik"]), ""]
     if result["random"]:
-        table = random_table(result["random"], result["residual_sd"])
+        errors = None
+        if any("approx_error" in row for row in result["random"]):
+            exact = result["exactness"] == "exact"
+            errors = [
+                "none" if exact else _error(row.get("approx_error"))
+                for row in result["random"]
+                if row["term2"] is None
+            ]
+        table = random_table(result["random"], result["residual_sd"], errors)
         lines += ["Random effects:", *table, ""]
     lines += [_sizes(result), ""]
     if result["dispersion"] is not None:
@@ -80,12 +91,25 @@ def _sites(result: Mapping[str, Any]) -> str:
             f", {sum(counts)} rows ({counts[0]} to {counts[-1]} a site, "
             f"median {middle})"
         )
-    for status in ("refused", "missing"):
-        names = [s["site"] for s in entries if s["status"] == status]
-        if names:
-            shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-            text += f"; {len(names)} {status}: {shown}"
     return text
+
+
+def _absent(result: Mapping[str, Any]) -> list[str]:
+    """Who is not in the estimates, by what it was for; one line for each reason."""
+    sites: dict[tuple[str, str], list[str]] = {}
+    for entry in result["sites"]:
+        if entry["status"] != "used":
+            reason = (entry["status"], entry.get("code") or "")
+            sites.setdefault(reason, []).append(entry["site"])
+    lines = []
+    for (status, code), names in sorted(sites.items(), reverse=True):
+        shown = ", ".join(names[:MOST_NAMES])
+        shown += f", ... ({len(names)} in all)" if len(names) > MOST_NAMES else ""
+        why = f" ({code})" if code not in ("", "site-missing") else ""
+        # The rule that failed is the site's own business, and is shown there alone.
+        where = "; 'fedglmm site preview' there shows why" if code in GATE_CODES else ""
+        lines.append(f"{status.capitalize():>7}: {shown}{why}{where}")
+    return lines
 
 
 def _sent(result: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from fedglmm_flower.site.answer import check_approved, release
 from fedglmm_flower.site.config import SiteConfig, read_policy, read_site_config
+from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.ledger import Ledger
 from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.privacy import Privacy
@@ -14,6 +15,7 @@ __all__ = [
     "ClusterRelease",
     "CsvSource",
     "FrameSource",
+    "FrozenSnapshots",
     "Ledger",
     "Noise",
     "Policy",

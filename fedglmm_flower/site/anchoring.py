@@ -1,12 +1,13 @@
 """A site's anchored sums: its own estimate, and the likelihood around it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.glmm.penalised import penalised_estimate
@@ -14,7 +15,7 @@ from fedglmm_flower.site.dominance import Dominance, update_dominance
 from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
-from fedglmm_flower.study.release import ANCHORED, Statistic, measure_of
+from fedglmm_flower.study.release import ANCHORED, Statistic
 
 FloatArray = npt.NDArray[np.float64]
 _CELLS = 8_000_000
@@ -27,6 +28,8 @@ def anchored_sums(
     responses: Mapping[Monomial, float],
     mass: float,
     dominance: dict[str, Dominance],
+    *,
+    shape: float = 1.0,
 ) -> dict[Statistic, float]:
     """
     Values of the statistics at the site's own anchor.
@@ -45,6 +48,8 @@ def anchored_sums(
         Sum of the measure.
     dominance : dict
         Receives the shares of the largest rows in value, information and bend.
+    shape : float
+        theta of a negative binomial study.
 
     Raises
     ------
@@ -52,52 +57,64 @@ def anchored_sums(
         If the estimate does not converge.
     """
     frame = AnchorFrame(model)
-    kind = measure_of(model)
+    curves = curves_of(model, shape)
     k, p = len(frame.monomials), len(frame.columns)
 
-    def parts() -> Iterator[tuple[FloatArray, FloatArray]]:
+    def parts() -> Iterator[tuple[FloatArray, list[FloatArray]]]:
         size = max(256, _CELLS // k)
         for rows in batches():
-            measure = measure_on_rows(rows, kind)
-            for start in range(0, len(measure), size):
-                yield rows.values[start : start + size], measure[start : start + size]
+            measures = [measure_on_rows(rows, curve.measure) for curve in curves]
+            for start in range(0, len(rows.response), size):
+                part = slice(start, start + size)
+                yield rows.values[part], [measure[part] for measure in measures]
 
-    def passes() -> Iterator[tuple[FloatArray, FloatArray]]:
-        for atoms, measure in parts():
-            yield evaluate_monomials(atoms, frame.monomials, model.factors).T, measure
+    def passes() -> Iterator[tuple[FloatArray, list[FloatArray]]]:
+        for atoms, measures in parts():
+            functions = evaluate_monomials(atoms, frame.monomials, model.factors)
+            yield functions.T, measures
 
     linear = frame.linear(responses)
     center = frame.center(responses[model.constant], mass)
-    anchor = penalised_estimate(frame, passes, linear, center)
-    plain = Expansion(frame, anchor, np.zeros((p, p)))
-    sums = np.zeros(1 + 2 * p + k)
-    for atoms, measure in parts():
-        sums += plain.values(atoms) @ measure
-    information = sums[1 + p : 1 + p + k]
-    expansion = Expansion(frame, anchor, frame.spread(information))
-    bend = np.zeros(p)
-    for atoms, measure in parts():
-        bend += expansion.values(atoms)[1 + p + k :] @ measure
-        weights = expansion.weights(atoms)
-        update_dominance(dominance, {name: w * measure for name, w in weights.items()})
-    released = Sums(anchor, float(sums[0]), information, bend)
-    return {s: released.of(s, frame) for s in statistics if s.role in ANCHORED}
+    anchor = penalised_estimate(frame, curves, passes, linear, center)
+    plain = [Expansion(frame, anchor, np.zeros((p, p)), curve) for curve in curves]
+    sums = np.zeros((len(curves), 1 + 2 * p + k))
+    for atoms, measures in parts():
+        for at, (expansion, measure) in enumerate(zip(plain, measures, strict=True)):
+            sums[at] += expansion.values(atoms) @ measure
+    information = sums[:, 1 + p : 1 + p + k]
+    factors = np.array([curve.factor for curve in curves])
+    bent = [replace(e, spread=frame.spread(factors @ information)) for e in plain]
+    bend = np.zeros((len(curves), p))
+    for atoms, measures in parts():
+        for at, (expansion, measure) in enumerate(zip(bent, measures, strict=True)):
+            bend[at] += expansion.values(atoms)[1 + p + k :] @ measure
+            update_dominance(dominance, expansion.shares(atoms, measure))
+    released = {
+        curve.measure: Sums(
+            anchor, float(one[0]), one[1 : 1 + p], one[1 + p : 1 + p + k], last
+        )
+        for curve, one, last in zip(curves, sums, bend, strict=True)
+    }
+    return {
+        s: released[s.measure].of(s, frame) for s in statistics if s.role in ANCHORED
+    }
 
 
 @dataclass(frozen=True)
 class Sums:
     """
-    Sums at the anchor.
+    Sums of one function at the anchor.
 
     Parameters
     ----------
-    anchor, bend : arrays of shape (p,)
+    anchor, score, bend : arrays of shape (p,)
     value : float
     information : array of shape (k,)
     """
 
     anchor: FloatArray
     value: float
+    score: FloatArray
     information: FloatArray
     bend: FloatArray
 
@@ -107,6 +124,8 @@ class Sums:
             return float(self.anchor[statistic.column])
         if statistic.role == "value":
             return self.value
+        if statistic.role == "score":
+            return float(self.score[statistic.column])
         if statistic.role == "information":
             return float(self.information[frame.monomials.index(statistic.monomial)])
         return float(self.bend[statistic.column])

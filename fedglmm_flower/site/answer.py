@@ -2,11 +2,13 @@
 
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
+from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
+from fedglmm_flower.site.snapshot import require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study.study import Study
@@ -19,6 +21,7 @@ def release(
     *,
     site: str,
     mechanism: Mechanism | None = None,
+    frozen: FrozenSnapshots | None = None,
 ) -> Released:
     """
     Summarise, clear and release.
@@ -35,18 +38,29 @@ def release(
         Name of this site.
     mechanism : Mechanism or None
         Privacy mechanism; None adds no noise.
+    frozen : FrozenSnapshots or None
+        Which rows the site answered from before; None to keep no record.
 
     Raises
     ------
     StudyMismatchError
         If the study does not expect this site.
+    SnapshotError
+        If the site has answered the study from other rows.
     DataError, DisclosureError
         See :func:`summarise` and :func:`clear`.
     """
     check_expected(study, site)
-    found = summarise_clusters(study, source, site=site)
-    cleared = clear_rows(study, source, found, policy, site=site)
-    return (mechanism or NoNoise()).release(cleared)
+    key = b"" if frozen is None else frozen.key()
+    found = summarise_clusters(study, source, site=site, key=key)
+    if frozen is not None:
+        frozen.require_same(study.digest, found.snapshot)
+    cleared = clear_rows(study, source, found, policy, site=site, key=key)
+    released = (mechanism or NoNoise()).release(cleared)
+    if frozen is not None:
+        # Only now: of what the gate refused nothing is known outside.
+        frozen.freeze(study.digest, found.snapshot)
+    return released
 
 
 def clear_rows(
@@ -56,6 +70,7 @@ def clear_rows(
     policy: Policy,
     *,
     site: str,
+    key: bytes = b"",
 ) -> ClearedSite:
     """
     Pass the clusters of a site; the rows of those to be pooled are read once more.
@@ -72,9 +87,13 @@ def clear_rows(
         The officer's thresholds.
     site : str
         Name of this site.
+    key : bytes
+        The secret that the digest of their rows was made with.
 
     Raises
     ------
+    DataError
+        If the rows are no longer those of the sums.
     DisclosureError
         See :func:`clear_site`.
     """
@@ -85,7 +104,8 @@ def clear_rows(
         def name(path: Path) -> Path | None:
             return remainder if path in small else None
 
-        pooled = summarise_clusters(study, source, site=site, name=name)
+        pooled = summarise_clusters(study, source, site=site, name=name, key=key)
+        require_unchanged((found.snapshot, pooled.snapshot), source.name)
         return pooled.clusters[remainder]
 
     return clear_site(study, found, policy, pool)

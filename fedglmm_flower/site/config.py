@@ -8,9 +8,12 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.data_table import DataTable
+from fedglmm_flower.site.demands import require_demands
+from fedglmm_flower.site.frozen import FOLDER, FrozenSnapshots
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.privacy import Privacy, Relation
-from fedglmm_flower.site.source import TableSource, file_source
+from fedglmm_flower.site.source import TableSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
@@ -19,14 +22,6 @@ Share = Annotated[float, Field(gt=0, le=0.9, strict=True)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataTable(_Strict):
-    """``[data]``."""
-
-    # By the name of the file, unless it says.
-    kind: Literal["csv", "parquet"] | None = None
-    path: str
 
 
 class KeysTable(_Strict):
@@ -84,7 +79,9 @@ class SiteFile(_Strict):
     format: Literal[1]
     site: Annotated[str, Field(min_length=1, max_length=200)]
     approved: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    require_manifest: Annotated[bool, Field(strict=True)] = False
     inbox: str = "inbox"
+    snapshots: str = FOLDER
     data: DataTable
     keys: KeysTable
     disclosure: DisclosureTable = DisclosureTable()
@@ -107,9 +104,13 @@ class SiteConfig:
     identity_path, coordinator_path : Path
         Its own key file, and the coordinator's public one.
     approved : tuple of str
-        Digests of the studies it answers.
+        Digests of the studies it answers without a manifest.
     inbox : Path
         Folder for the estimates it receives.
+    frozen : FrozenSnapshots
+        Which rows it answered each study from.
+    require_manifest : bool
+        Whether it answers under an approved manifest only.
     privacy : Privacy or None
         Noise and its budget; None where it is off.
     ledger : Path or None
@@ -123,6 +124,8 @@ class SiteConfig:
     coordinator_path: Path
     approved: tuple[str, ...]
     inbox: Path
+    frozen: FrozenSnapshots
+    require_manifest: bool = False
     privacy: Privacy | None = None
     ledger: Path | None = None
 
@@ -144,12 +147,14 @@ def read_site_config(path: Path | str) -> SiteConfig:
     noisy = file.privacy is not None and file.privacy.enabled
     return SiteConfig(
         site=file.site,
-        source=file_source(base / file.data.path, file.data.kind),
+        source=file.data.source(base),
         policy=_policy(file.disclosure),
         identity_path=base / file.keys.identity,
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
+        frozen=FrozenSnapshots(base / file.snapshots),
+        require_manifest=file.require_manifest,
         privacy=privacy if noisy else None,
         ledger=base / file.privacy.ledger if file.privacy and noisy else None,
     )
@@ -165,6 +170,22 @@ def read_policy(path: Path | str) -> Policy:
         If the file is missing or malformed.
     """
     return _policy(_validated(Path(path), PolicyFile).disclosure)
+
+
+def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]:
+    """
+    Read what a study demands: the values that a file's ``[disclosure]`` table names.
+
+    Raises
+    ------
+    PolicyError
+        If the file is missing or malformed, or names what no study may demand.
+    """
+    table = _validated(Path(path), PolicyFile).disclosure
+    given = table.model_dump(exclude_unset=True)
+    # A policy meets its own values, so that only unknown names are refused here.
+    require_demands(Policy(**given), given.items(), where=str(path))
+    return tuple(sorted(given.items()))
 
 
 def _policy(table: DisclosureTable) -> Policy:

@@ -24,7 +24,9 @@ class Dominance:
     @property
     def rows(self) -> float:
         """How many equal contributions are spread as widely (Kish 1965)."""
-        return self.total**2 / self.squares if self.squares > 0 else 0.0
+        if not 0 < self.squares < np.inf:
+            return 0.0  # what overflows is spread over nobody
+        return self.total * (self.total / self.squares)
 
 
 def watched_columns(

@@ -21,6 +21,10 @@ def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
             return np.asarray(rows.weights * np.exp(rows.offset))
         if kind == "amount":
             return np.asarray(rows.weights * rows.response * np.exp(-rows.offset))
+        if kind == "events":
+            return rows.weights * rows.response
+        if kind == "others":
+            return rows.weights * (rows.trials - rows.response)
     return rows.weights
 
 

@@ -19,6 +19,7 @@ from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.offers import Offer, write_offer
+from fedglmm_flower.study.products import split_set
 from fedglmm_flower.study.study import Study
 
 # How far apart two neighbouring tables can be, in clipping norms.
@@ -27,7 +28,6 @@ DISTANCE: Final[dict[Relation, int]] = {
     "add_remove": 1,
     "replace_one": 2,
 }
-_SETS: Final = ("canonical", "public")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def release_privately(
     wire: Wire,
     *,
     site: str,
-    snapshot: str,
+    key: bytes = b"",
 ) -> Released:
     """
     Answer a study with noise, paid from the dataset's budget.
@@ -79,8 +79,8 @@ def release_privately(
         How an answer is stored.
     site : str
         Name of this site.
-    snapshot : str
-        Digest of the table.
+    key : bytes
+        The site's secret, for the digest of its rows.
 
     Returns
     -------
@@ -108,20 +108,16 @@ def release_privately(
         epsilon=privacy.epsilon,
         delta=privacy.delta,
     )
-    request = request_hash(study, privacy, offer, site=site, snapshot=snapshot)
+    # A debit is never undone: what can fail for want of a table fails before it.
+    exact = private_sums(study, source, features, weights, privacy, key=key)
+    request = request_hash(study, privacy, offer, site=site, snapshot=exact.snapshot)
     ledger.allow(
         privacy.dataset,
         cap_nano=nano(zcdp_of(privacy.budget_epsilon, privacy.delta), up=False),
         delta=privacy.delta,
     )
 
-    # A debit is never undone: what can fail for want of a file fails before it.
-    stored = ledger.stored(privacy.dataset, request)
-    exact = None if stored else private_sums(study, source, features, weights, privacy)
-
     def draw() -> bytes:
-        if exact is None:  # pragma: no cover - a stored answer is never removed
-            raise AssertionError("a stored answer vanished")
         noisy = gaussian.draw([int(v) for v in exact.sums.ravel()])
         noise = Noise(
             rho=gaussian.rho,
@@ -170,7 +166,7 @@ def require_private(study: Study, privacy: Privacy) -> Offer:
     offers = [
         (name, order)
         for name, order in study.offers
-        if name in _SETS and not (name == "public" and two)
+        if split_set(name)[0] in ("canonical",) + ("public",) * (not two)
     ]
     if not offers:
         asked = ", ".join(write_offer(offer) for offer in study.offers)
@@ -220,7 +216,8 @@ def require_private(study: Study, privacy: Privacy) -> Offer:
 
 
 def _features(study: Study, offer: Offer) -> Features:
-    anchor = study.anchor_values if offer[0] == "public" else None
+    public = split_set(offer[0])[0] == "public"
+    anchor = study.anchor_values if public else None
     return Features(study.model, study.statistics(offer[1], offer[0]), anchor)
 
 

@@ -10,7 +10,8 @@ from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import FloatArray, IntArray, guarded
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.privacy import Privacy
-from fedglmm_flower.site.records import bounded_rows, label_of
+from fedglmm_flower.site.records import bounded_cells, bounded_rows, label_of
+from fedglmm_flower.site.snapshot import Snapshot
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.study.study import Study
 
@@ -31,10 +32,13 @@ class PrivateSums:
         In the order of the declared clusters; zeros for one without records.
     records : tuple of int
         Rows, or patients, of each cluster, usable or not.
+    snapshot : str
+        Digest of the rows, taken in the same pass.
     """
 
     sums: IntArray
     records: tuple[int, ...]
+    snapshot: str
 
 
 def private_sums(
@@ -43,6 +47,8 @@ def private_sums(
     features: Features,
     weights: FloatArray,
     privacy: Privacy,
+    *,
+    key: bytes = b"",
 ) -> PrivateSums:
     """
     Sum the records of a table, each with a norm of at most the clipping norm.
@@ -63,6 +69,8 @@ def private_sums(
         See :func:`~fedglmm_flower.site.public_scales.public_weights`.
     privacy : Privacy
         Clipping norm, unit and clusters.
+    key : bytes
+        The site's secret, for the digest.
 
     Raises
     ------
@@ -70,7 +78,9 @@ def private_sums(
         If the table cannot be read or lacks a column: never because of a cell.
     """
     paths = privacy.clusters if study.clusters else ((),)
-    reader = _Reader(study, source, features, weights, privacy.unit_column, paths)
+    snapshot = Snapshot(key)
+    unit = privacy.unit_column
+    reader = _Reader(study, source, features, weights, unit, paths, snapshot)
     if privacy.unit_column is None:
         return _by_row(reader, len(paths), privacy.clipping_norm)
     return _by_unit(reader, len(paths), privacy.clipping_norm)
@@ -83,7 +93,7 @@ def _by_row(reader: "_Reader", clusters: int, norm: float) -> PrivateSums:
         whole = guarded(batch.terms.T, norm)
         _add(sums, batch.cluster, whole)
         records += _counted(batch.cluster, clusters)
-    return PrivateSums(sums, tuple(map(int, records)))
+    return reader.found(sums, records)
 
 
 def _by_unit(reader: "_Reader", clusters: int, norm: float) -> PrivateSums:
@@ -102,11 +112,12 @@ def _by_unit(reader: "_Reader", clusters: int, norm: float) -> PrivateSums:
             with np.errstate(all="ignore"):
                 totals[unit] += batch.terms[:, i]
     sums = np.zeros((clusters, reader.features.size), dtype=np.int64)
+    records = np.zeros(clusters, dtype=np.int64)
     if totals:
         at = np.array([homes[unit] for unit in totals], dtype=np.int64)
         _add(sums, at, guarded(np.stack(list(totals.values())), norm))
-        return PrivateSums(sums, tuple(map(int, _counted(at, clusters))))
-    return PrivateSums(sums, (0,) * clusters)
+        records = _counted(at, clusters)
+    return reader.found(sums, records)
 
 
 def _add(sums: IntArray, cluster: IntArray, whole: IntArray) -> None:
@@ -138,6 +149,11 @@ class _Reader:
     weights: FloatArray
     unit_column: str | None
     paths: tuple[Path, ...]
+    snapshot: Snapshot
+
+    def found(self, sums: IntArray, records: IntArray) -> PrivateSums:
+        """What was read, once all of it was."""
+        return PrivateSums(sums, tuple(map(int, records)), self.snapshot.digest())
 
     def read(self) -> Iterator[_Batch]:
         """Terms of all rows, zero for those that are not usable."""
@@ -146,7 +162,9 @@ class _Reader:
         names = list(dict.fromkeys([*used, *self.study.clusters, *unit]))
         size = max(256, _CELLS // (self.features.size + 1))
         for frame in self.source.batches(names, size):
-            rows, counted = bounded_rows(self.features.model, frame)
+            cells = bounded_cells(self.features.model, frame)
+            self.snapshot.add(cells, frame[[*self.study.clusters, *unit]])
+            rows, counted = bounded_rows(self.features.model, cells, len(frame))
             terms = self.features.on_rows(rows, counted)
             with np.errstate(all="ignore"):
                 terms = self.weights[:, None] * terms

@@ -6,12 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.glmm.expansion import Expansion
+from fedglmm_flower.glmm.marginal_shape import NEUTRAL
 from fedglmm_flower.site.dominance import Dominance, update_dominance
 from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import PUBLIC, Statistic, measure_of
+from fedglmm_flower.study.release import Statistic
 from fedglmm_flower.study.study import Study
 
 FloatArray = npt.NDArray[np.float64]
@@ -40,9 +42,12 @@ class PublicSums:
     at_anchor: dict[str, Dominance] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        frame = AnchorFrame(self.model)
-        self._expansion = Expansion(frame, self.anchor, frame.intercept_spread)
-        self._sums = np.zeros(1 + 2 * len(frame.columns) + len(frame.monomials))
+        self._frame = frame = AnchorFrame(self.model)
+        spread = frame.intercept_spread
+        curves = curves_of(self.model, NEUTRAL)
+        self._parts = [Expansion(frame, self.anchor, spread, c) for c in curves]
+        size = 1 + 2 * len(frame.columns) + len(frame.monomials)
+        self._sums = {curve.measure: np.zeros(size) for curve in curves}
 
     @classmethod
     def of(cls, study: Study) -> "PublicSums | None":
@@ -52,23 +57,23 @@ class PublicSums:
 
     def add(self, rows: AtomRows) -> None:
         """Add a batch."""
-        measure = measure_on_rows(rows, measure_of(self.model))
-        size = max(256, _CELLS // len(self._sums))
-        for start in range(0, len(measure), size):
-            part = slice(start, start + size)
-            values = rows.values[part]
-            with np.errstate(over="ignore", invalid="ignore"):
-                self._sums += self._expansion.values(values) @ measure[part]
-                weights = self._expansion.weights(values)
-            update_dominance(
-                self.at_anchor, {k: w * measure[part] for k, w in weights.items()}
-            )
+        for expansion in self._parts:
+            name = expansion.curve.measure
+            measure = measure_on_rows(rows, name)
+            size = max(256, _CELLS // len(self._sums[name]))
+            for start in range(0, len(measure), size):
+                part = slice(start, start + size)
+                values = rows.values[part]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._sums[name] += expansion.values(values) @ measure[part]
+                    shares = expansion.shares(values, measure[part])
+                update_dominance(self.at_anchor, shares)
 
     def values(self, statistics: tuple[Statistic, ...]) -> dict[Statistic, float]:
         """The sums, by statistic; none where one overflows."""
-        frame = self._expansion.frame
+        frame = self._frame
         p, k = len(frame.columns), len(frame.monomials)
-        if not np.isfinite(self._sums).all():
+        if not all(np.isfinite(sums).all() for sums in self._sums.values()):
             return {}
         found = {}
         for s in statistics:
@@ -82,10 +87,11 @@ class PublicSums:
                 at = 1 + p + k + s.column
             else:
                 continue
-            found[s] = float(self._sums[at])
+            found[s] = float(self._sums[s.measure][at])
         return found
 
 
 def is_public(statistics: tuple[Statistic, ...]) -> bool:
     """Whether sums at a public anchor are among the statistics."""
-    return any(s.role == PUBLIC for s in statistics)
+    roles = {s.role for s in statistics}
+    return "value" in roles and "anchor" not in roles

@@ -21,7 +21,7 @@ import pandas as pd
 from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.site.features import Features
-from fedglmm_flower.site.records import bounded_rows
+from fedglmm_flower.site.records import bounded_cells, bounded_rows
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.release import Role, Statistic
 
@@ -100,7 +100,8 @@ def _reference(features: Features) -> tuple[AtomRows, FloatArray]:
     model = features.model
     rng = np.random.default_rng(_SEED)
     frame = {name: _draw(model.columns[name], rng) for name in model.used_columns}
-    rows, counted = bounded_rows(model, pd.DataFrame(frame))
+    cells = bounded_cells(model, pd.DataFrame(frame))
+    rows, counted = bounded_rows(model, cells, _RECORDS)
     if features.anchor is None:
         return rows, counted
     return replace(rows, response=_at_anchor(features, rows, rng)), counted

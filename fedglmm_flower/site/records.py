@@ -29,7 +29,17 @@ FloatArray = npt.NDArray[np.float64]
 _MOST_OFFSET = 300.0
 
 
-def bounded_rows(model: Model, frame: pd.DataFrame) -> tuple[AtomRows, FloatArray]:
+def bounded_cells(model: Model, frame: pd.DataFrame) -> dict[str, FloatArray]:
+    """The used columns of a table; see :func:`column_cells`."""
+    return {
+        name: column_cells(frame[name], model.columns[name])
+        for name in model.used_columns
+    }
+
+
+def bounded_rows(
+    model: Model, cells: Mapping[str, FloatArray], n: int
+) -> tuple[AtomRows, FloatArray]:
     """
     Every row of a table in terms of a model, usable or not.
 
@@ -37,8 +47,10 @@ def bounded_rows(model: Model, frame: pd.DataFrame) -> tuple[AtomRows, FloatArra
     ----------
     model : Model
         The question; its columns have bounds.
-    frame : DataFrame
-        A batch of rows.
+    cells : mapping
+        What :func:`bounded_cells` made of a batch.
+    n : int
+        Rows of the batch.
 
     Returns
     -------
@@ -47,11 +59,6 @@ def bounded_rows(model: Model, frame: pd.DataFrame) -> tuple[AtomRows, FloatArra
     counted : array of shape (n,)
         1 for a usable row and 0 for another.
     """
-    n = len(frame)
-    cells = {
-        name: column_cells(frame[name], model.columns[name])
-        for name in model.used_columns
-    }
     good = np.ones(n, dtype=bool)
     for column in cells.values():
         good &= ~np.isnan(column)

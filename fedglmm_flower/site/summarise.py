@@ -1,7 +1,7 @@
 """One pass over a site's rows, in batches, to the sums of each of its clusters."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fedglmm_flower.errors import DataError, EmptySiteError, FitError
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
+from fedglmm_flower.glmm.marginal_shape import marginal_shape
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
 from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
@@ -27,11 +28,13 @@ from fedglmm_flower.site.measures import (
 )
 from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
 from fedglmm_flower.site.public_anchor import PublicSums
+from fedglmm_flower.site.snapshot import Snapshot, require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.values import ValueCounts, count_values
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.products import join_set, split_set
 from fedglmm_flower.study.release import (
     Statistic,
     linear_sums,
@@ -64,6 +67,7 @@ def summarise_clusters(
     *,
     site: str,
     name: Callable[[Path], Path | None] = lambda path: path,
+    key: bytes = b"",
 ) -> SiteMoments:
     """
     Sums of each cluster of a site: one pass for moments, more for an anchor.
@@ -80,6 +84,8 @@ def summarise_clusters(
         The site's name.
     name : callable
         Cluster that a cluster of the table is counted with; None for no one.
+    key : bytes
+        The site's secret for the digest of its rows; empty where none is kept.
 
     Returns
     -------
@@ -91,15 +97,14 @@ def summarise_clusters(
     EmptySiteError
         If no row is complete.
     DataError
-        If the table does not agree with the study.
+        If the table does not agree with the study, or changes from pass to pass.
     """
     model = study.moment_model
     order = max(k for _, k in study.offers)
-    basis = JOINT if study.is_joint else "canonical"
-    statistics = release_statistics(model, basis, order)
-    anchored = any(offered == "anchored" for offered, _ in study.offers)
+    statistics = _summed(study)
+    anchored = any(split_set(offered)[0] == "anchored" for offered, _ in study.offers)
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
-    reader = _Reader(study, source, name, size)
+    reader = _Reader(study, source, name, size, key)
     tallies: dict[Path, _Tally] = {}
     most = _KEPT_CELLS // (len(model.atoms) + 4)
     kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
@@ -124,7 +129,19 @@ def summarise_clusters(
     if anchored:
         for path, again in _rows_again(clusters, kept, reader, most):
             clusters[path] = _with_anchor(model, clusters[path], again)
-    return SiteMoments(clusters, n_missing)
+    return SiteMoments(clusters, n_missing, reader.snapshots[0])
+
+
+def _summed(study: Study) -> tuple[Statistic, ...]:
+    """Sums of all acceptable releases, but for those at an anchor."""
+    found = []
+    for name, order in study.offers:
+        base, products = split_set(name)
+        basis = base if base == JOINT else join_set("canonical", products)
+        found.append(release_statistics(study.moment_model, basis, order))
+    # The largest holds most of the others, all of them where products are alike.
+    found.sort(key=len, reverse=True)
+    return tuple(dict.fromkeys(s for statistics in found for s in statistics))
 
 
 def _require_sums(
@@ -151,6 +168,8 @@ class _Reader:
     source: TableSource
     name: Callable[[Path], Path | None]
     size: int
+    key: bytes
+    snapshots: list[str] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
@@ -163,10 +182,11 @@ class _Reader:
         """Missing rows, and complete rows of each cluster, batch by batch."""
         model, where = self.study.moment_model, self.source.name
         used = [model.columns[name] for name in model.used_columns]
-        first = 0
+        first, snapshot = 0, Snapshot(self.key)
         for frame in self.source.batches(self.columns, self.size):
             table = typed_table(frame, used, where=where, first_row=first + 1)
             first += len(frame)
+            snapshot.add(table.columns, frame[list(self.study.clusters)])
             complete = atom_rows(model, table, where=where)
             parts, unnamed = parts_of(frame, self.study.clusters, complete, where)
             named: list[_Rows] = []
@@ -176,6 +196,8 @@ class _Reader:
                     columns = {c: values[at] for c, values in table.columns.items()}
                     named.append((path, columns, rows))
             yield complete.n_missing + unnamed, named
+        self.snapshots.append(snapshot.digest())
+        require_unchanged(self.snapshots, where)
 
     def rows_of(self, wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
         """Complete rows of some clusters, read anew."""
@@ -313,7 +335,10 @@ def _at_anchor(
     mass = sums_of.get(Statistic("x", measure, one, 0), float(n_rows))
     wanted = release_statistics(model, "anchored", 1)
     try:
-        found = anchored_sums(model, wanted, again, responses, mass, dominance)
+        shape = marginal_shape(model, sums_of, n_rows)
+        found = anchored_sums(
+            model, wanted, again, responses, mass, dominance, shape=shape
+        )
     except (FitError, np.linalg.LinAlgError):
         return {}
     return found if np.isfinite(list(found.values())).all() else {}

@@ -2,7 +2,12 @@
 
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
-from fedglmm_flower.study.release import ANCHORED, Statistic, anchor_columns
+from fedglmm_flower.study.release import (
+    ANCHORED,
+    Statistic,
+    anchor_columns,
+    anchor_measures,
+)
 from fedglmm_flower.study.shapes import SHAPES
 
 _MEASURES = {
@@ -10,11 +15,16 @@ _MEASURES = {
     "trials": ", each row counted as often as its trials",
     "exposure": ", each row weighted by its exposure exp(offset)",
     "amount": ", each row weighted by its {response}{exposure}",
+    "events": ", each row counted {response} times",
+    "others": ", each row counted as often as it has trials without {response}",
 }
 _CURVES = {
-    "binomial": "log(1 + exp(eta))",
-    "poisson": "exp(eta)",
-    "gamma": "exp(-eta)",
+    ("binomial", "logit"): ("log(1 + exp(eta))",),
+    ("poisson", "log"): ("exp(eta)",),
+    ("gamma", "log"): ("exp(-eta)",),
+    ("binomial", "probit"): ("-log(Phi(-eta))", "-log(Phi(eta))"),
+    ("binomial", "cloglog"): ("exp(eta)", "-log(1 - exp(-exp(eta)))"),
+    ("nbinom2", "log"): ("log(1 + exp(eta) / theta)",) * 2,
 }
 
 
@@ -63,7 +73,8 @@ def _measure(model: Model, statistic: Statistic) -> str:
 
 def _at_anchor(model: Model, statistic: Statistic, function: str) -> str:
     column = anchor_columns(model)[statistic.column].name
-    curve = _CURVES[model.family]
+    curves = _CURVES[model.family, model.link]
+    curve = curves[anchor_measures(model).index(statistic.measure)]
     tail = _measure(model, statistic)
     if statistic.role == "anchor":
         return f"own penalised estimate of {column}; eta below is its prediction"

@@ -46,7 +46,7 @@ class ReleaseTable(_Strict):
     """``[release]``."""
 
     accept: tuple[str, ...] = ()
-    set: Literal["canonical", "anchored", "public", "joint"] | None = None
+    set: str | None = None
     order: Annotated[int, Field(ge=1, le=6, strict=True)] | None = None
     anchor: dict[str, Number] = {}
 
@@ -229,7 +229,8 @@ def _study(plain: Any, where: str) -> Study:
         ),
     )
     # Reading a study checks its formula and its anchor.
-    study.model, study.anchor_values  # noqa: B018
+    study.model  # noqa: B018
+    study.check_anchor()
     return study
 
 

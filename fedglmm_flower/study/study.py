@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from fedglmm_flower.errors import StudyError
+from fedglmm_flower.study.anchor_reach import require_reasonable
 from fedglmm_flower.study.canonical import canonical_bytes, digest
 from fedglmm_flower.study.columns import Column
 from fedglmm_flower.study.families import resolve_link, resolve_method
@@ -19,6 +20,7 @@ from fedglmm_flower.study.offers import (
     parse_offer,
     write_offer,
 )
+from fedglmm_flower.study.products import split_set
 from fedglmm_flower.study.release import (
     Statistic,
     anchor_columns,
@@ -104,7 +106,8 @@ class Study:
                 "binomial family; remove them or change the family"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
-        if self.family == "gaussian" and self.release_set == "anchored":
+        base, products = split_set(self.release_set)
+        if self.family == "gaussian" and (base == "anchored" or products != "all"):
             raise StudyError(
                 f"study: the {self.release_set} set with family gaussian; the "
                 "canonical set is lossless there and smaller; ask for canonical"
@@ -115,7 +118,7 @@ class Study:
                 "alone or none are required, for they describe other columns; leave "
                 "one kind out"
             )
-        sets = {name for name, _ in self._asked}
+        sets = {split_set(name)[0] for name, _ in self._asked}
         if ("public" in sets) != bool(self.anchor) or sets >= {"public", "anchored"}:
             raise StudyError(
                 "study: the public set goes with a public anchor, and the anchored set "
@@ -181,6 +184,19 @@ class Study:
                 f"{', '.join(names)} is required and for nothing else; correct it"
             )
         return tuple(given.get(name, 0.0) for name in names)
+
+    def check_anchor(self) -> None:
+        """
+        Refuse a public anchor that is none.
+
+        Raises
+        ------
+        StudyError
+            If a column lacks a coefficient, or what follows is no prediction.
+        """
+        if self.anchor_values is not None:
+            columns = anchor_columns(self.model)
+            require_reasonable(self.model, columns, self.anchor_values)
 
     @cached_property
     def offers(self) -> tuple[Offer, ...]:

@@ -1,5 +1,8 @@
 """The entry point: help, version, and unknown commands."""
 
+import subprocess
+import sys
+
 import pytest
 
 from fedglmm_flower import __version__
@@ -36,3 +39,15 @@ def test_a_wrong_command_line_is_one_line(arguments):
 
     assert (ended.status, code) == (2, "usage")
     assert "--help'" in detail
+
+
+def test_the_package_runs_as_a_module():
+    """Where scripts are not on the path, ``python -m`` does."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "fedglmm_flower", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout == f"fedglmm-flower {__version__}\n"

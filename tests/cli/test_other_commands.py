@@ -233,7 +233,7 @@ def test_a_preview_of_a_refusal_shows_the_rules_and_no_sum(study_file, tmp_path)
     seen = json.loads(plain.out)
 
     for ended in (text, plain):
-        assert (ended.status, ended.line[0]) == (2, "disclosure-refused")
+        assert (ended.status, ended.line[0]) == (3, "disclosure-refused")
     assert "FAIL  minimum rows: 20 rows, at least 50 required" in text.out
     assert "sum of" not in text.out.replace("of its sum", "")
     assert seen["order"] is None

@@ -65,6 +65,7 @@ def test_result_json_has_the_keys_and_types_of_the_contract(family, tmp_path):
     assert set(result["diagnostics"]) == {
         "moment_residual",
         "order_shift",
+        "start_shift",
         "seed_spread",
         "eta_range",
         "warnings",

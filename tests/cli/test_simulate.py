@@ -12,6 +12,7 @@ from tests.command import (
     OPEN,
     POISSON,
     SITES,
+    fedglmm,
     numbers,
     result_of,
     simulate,
@@ -78,6 +79,10 @@ STUDY_FAULTS = {
     "data-dependent": (
         ("--formula", "y ~ poly(x, 2) + (1 | hospital)", *GAUSSIAN[2:]),
         "poly()",
+    ),
+    "public set without an anchor": (
+        (*BINOMIAL, "--release-set", "public"),
+        "release set: public without an anchor; a public anchor is required",
     ),
     "no arithmetic": (
         ("--formula", "y ~ open('f') + (1 | hospital)", *GAUSSIAN[2:]),
@@ -272,3 +277,34 @@ def test_without_a_study_the_constants_come_from_the_table_and_it_says_so(tmp_pa
     study.write_bytes((tmp_path / "out" / "study.toml").read_bytes())
 
     assert simulate(tmp_path, small_table(), "--study", study).err == ""
+
+
+@pytest.mark.parametrize("left", ["result.json", "study.toml", "sealed/a.sealed"])
+def test_an_earlier_run_is_replaced_on_request_alone(left, tmp_path):
+    """A folder with any part of one is refused before anything is computed."""
+    out, data = tmp_path / "out", tmp_path / "data.csv"
+    small_table().to_csv(data, index=False)
+    (out / left).parent.mkdir(parents=True)
+    (out / left).write_text("mine")
+    asked = ("simulate", data, *GAUSSIAN, "--out", out)
+    ended = fedglmm(*asked)
+
+    assert (ended.status, ended.line[0]) == (2, "usage")
+    assert f"holds {left.split('/', maxsplit=1)[0]} of an earlier run" in ended.line[1]
+    assert "--overwrite" in ended.line[1]
+    assert [p for p in out.rglob("*") if p.is_file()] == [out / left]
+    assert (out / left).read_text() == "mine"
+    assert fedglmm(*asked, "--overwrite").status == 0
+    assert result_of(tmp_path)["converged"]
+    assert fedglmm(*asked).status == 2
+
+
+def test_an_empty_folder_and_files_of_ones_own_do_no_harm(tmp_path):
+    """What is no run is neither in the way nor touched."""
+    out, data = tmp_path / "out", tmp_path / "data.csv"
+    small_table().to_csv(data, index=False)
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+
+    assert fedglmm("simulate", data, *GAUSSIAN, "--out", out).status == 0
+    assert (out / "notes.txt").read_text() == "mine"

@@ -9,6 +9,7 @@ import pytest
 from fedglmm_flower.coordinator.accuracy import (
     ROUNDING,
     accuracy_of,
+    heaviest_tails,
     missed_share,
     share_of_step,
 )
@@ -100,3 +101,88 @@ def test_fits_that_have_not_converged_say_nothing():
 
     assert found.order_shift is None
     np.testing.assert_array_equal(found.seed_spread, [0.0])
+
+
+def tails(*columns, order=4) -> float:
+    """Heaviest tails of sites that release these columns to an order."""
+    sites: Any = [
+        SimpleNamespace(moments={(k,): float(np.mean(x**k)) for k in range(order + 1)})
+        for x in columns
+    ]
+    return heaviest_tails(sites, [False])
+
+
+def test_tails_are_the_fourth_standardised_moment(rng):
+    """Of a column wherever it stands, and of the middle site of all."""
+    x = rng.exponential(size=500)
+    expected = float(np.mean((x - x.mean()) ** 4) / np.var(x) ** 2)
+    flat = np.linspace(-1.0, 1.0, 50)
+
+    assert tails(x) == pytest.approx(expected)
+    assert tails(7.0 + 3.0 * x) == pytest.approx(expected)
+    assert tails(x, x, flat) == pytest.approx(expected)
+    assert tails(x, flat, flat) == 3.0
+    assert tails(np.full(9, 2.0)) == 3.0
+    assert tails() == 3.0
+
+
+def test_tails_follow_from_skewness_where_no_fourth_moment_is_there(rng):
+    """At least its square and one more; three where third moments are missing too."""
+    x = rng.lognormal(size=300)
+    skewness = float(np.mean((x - x.mean()) ** 3) / np.var(x) ** 1.5)
+
+    assert tails(x, order=3) == pytest.approx(skewness**2 + 1.0)
+    assert tails(x, order=3) < tails(x)
+    assert tails(x, order=2) == 3.0
+
+
+def test_a_factor_has_no_tails():
+    """Its fourth moment would be a fifth level."""
+    moments = {(k,): 0.2 for k in range(5)} | {(0,): 1.0}
+    site: Any = SimpleNamespace(moments=moments)
+
+    assert heaviest_tails([site], [True]) == 3.0
+    assert heaviest_tails([site], [False]) > 3.0
+
+
+def test_heavy_tails_make_every_step_tell_less():
+    """Errors of two steps of plain moments, of three with an anchor, at any order."""
+    for heavy, light in ((8.1, 8.0), (50.0, 3.0)):
+        assert share_of_step([("canonical", 5)], heavy) == 2.0
+        assert share_of_step([("joint", 2)], heavy) == 2.0
+        assert share_of_step([("anchored", 3)], heavy) == 3.0
+        assert share_of_step([("canonical", 5)], light) < 1.0
+        assert share_of_step([("anchored", 3)], light) < 1.0
+
+
+def test_what_another_start_moves_is_doubted_twice():
+    """Sums of an anchored set that leave a coefficient open show it by the start."""
+    main, same = fit(1.0, 2.0), fit(1.0, 2.0)
+    moved = fit(1.0, 1.9)
+
+    found: Any = accuracy_of(
+        main, same, (same, same), skewed=moved, share=1.0, missed=0.0
+    )
+    calm: Any = accuracy_of(
+        main, same, (same, same), skewed=same, share=1.0, missed=0.0
+    )
+
+    np.testing.assert_allclose(found.start_shift, [0.0, 0.1])
+    common = 0.1 / np.sqrt(2)
+    np.testing.assert_allclose(
+        found.error, 2.0 * np.hypot([0.0, 0.1], common), rtol=1e-6
+    )
+    np.testing.assert_allclose(calm.error, ROUNDING)
+
+
+def test_a_skewed_fit_that_has_not_converged_is_left_out():
+    """What stopped short says nothing of what is open."""
+    main, bad = fit(1.0), fit(5.0)
+    bad.converged = False
+
+    found: Any = accuracy_of(
+        main, main, (main, main), skewed=bad, share=1.0, missed=0.0
+    )
+
+    assert found.start_shift is None
+    np.testing.assert_allclose(found.error, ROUNDING)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fedglmm_flower.coordinator import Options, Refusal, combine
-from fedglmm_flower.errors import AllRefusedError, QuorumError
+from fedglmm_flower.errors import AllRefusedError, FitError, QuorumError
 from tests.coordinator.questions import (
     RUN,
     SITES,
@@ -90,7 +90,8 @@ def test_keys_are_those_of_the_contract(rng):
         "approx_error",
     }
     assert list(result["diagnostics"]) == [
-        "moment_residual", "order_shift", "seed_spread", "eta_range", "warnings",
+        "moment_residual", "order_shift", "start_shift", "seed_spread", "eta_range",
+        "warnings",
     ]  # fmt: skip
     assert list(result["timing"]) == ["summarise_s", "pseudodata_s", "fit_s"]
     names = [row["name"] for row in result["fixed"]]
@@ -332,3 +333,56 @@ def test_tiny_sites_are_fitted(rng):
     assert result["n_rows"] == 83
     assert result["converged"]
     json.dumps(result, allow_nan=False)
+
+
+def test_a_comparison_that_fails_leaves_the_result(rng):
+    """Numbers of the federation, no pooled fit, and one warning that says why."""
+    all_of = federation("y ~ a + (1 | site)", "gaussian", rng)
+
+    def pooled(sites):
+        raise FitError(f"pooled fit: {len(sites)} sites; no; try again")
+
+    kept, plain = run(all_of, pooled=pooled), run(all_of)
+
+    assert kept["pooled"] is None
+    assert kept["fixed"] == plain["fixed"]
+    assert kept["diagnostics"]["warnings"] == [
+        *plain["diagnostics"]["warnings"],
+        "no pooled fit of the 4 sites used: pooled fit: 4 sites; no; try again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("disclosure-refused", True), ("site-empty", True), ("site-missing", False)],
+)
+def test_sites_that_their_gate_held_back_are_no_random_part(code, told, rng):
+    """Who passes may depend on the response; who is absent is told elsewhere."""
+    all_of = federation("y ~ a + (1 | site)", "gaussian", rng)
+    sealed = all_of.all_sealed()
+    del sealed["north"]
+    result = run(all_of, sealed, {"north": Refusal(code, "no")}, quorum=3)
+
+    warned = [w for w in result["diagnostics"]["warnings"] if "held back" in w]
+    assert len(warned) == told
+    if told:
+        assert warned[0].startswith("1 of 4 sites were held back")
+        assert "may depend on the response" in warned[0]
+
+
+def test_many_sites_that_refuse_for_one_reason_are_one_sentence(rng):
+    """Names are cut after five; another reason has a sentence of its own."""
+    sites = tuple(f"s{i:02d}" for i in range(20))
+    study = study_of("y ~ a + (1 | site)", "gaussian", sites=sites)
+    all_of = consortium(study, table_of("gaussian", rng, sites=sites))
+    refusals = dict.fromkeys(sites, GATE) | {"s07": Refusal("data-invalid", "bad")}
+
+    with pytest.raises(AllRefusedError) as caught:
+        run(all_of, {}, refusals)
+
+    text = str(caught.value)
+    names = "'s00', 's01', 's02', 's03', 's04' and 14 more"
+    assert f"sites {names}: disclosure-refused (" in text
+    assert "; site 's07': data-invalid (bad)" in text
+    assert text.count("disclosure-refused") == 1
+    assert "fedglmm site preview" in text

@@ -39,7 +39,6 @@ def noisy(tmp_path):
             Ledger(tmp_path / site),
             Wire(encode_release, decode_release),
             site=site,
-            snapshot="x",
         )
         for k, site in enumerate(SITES)
     }

@@ -43,6 +43,10 @@ FAULTS = {
     "events in": lambda s, v: 401.0 if (s.role, s.monomial) == ("y", (0, 0)) else v,
     "is negative": lambda s, v: -3.0 if (s.role, s.monomial) == ("y", (0, 1)) else v,
     "positive functions": lambda s, v: -v if s.role == "value" else v,
+    "information under rows": lambda s, v: -v if s.role == "information" else v,
+    "not positive semidefinite": lambda s, v: (
+        1e-3 * v if (s.role, s.monomial) == ("information", (2, 0)) else v
+    ),
 }
 
 
@@ -56,3 +60,48 @@ def test_what_no_rows_have_is_named(what):
 
     with pytest.raises(WireError, match=f"'north'.*{what}"):
         require_plausible(ANCHORED.model, statistics, broken, "north")
+
+
+@pytest.mark.parametrize("measure", ["others", "events"])
+def test_either_function_of_two_is_convex(measure):
+    """A likelihood with two measures has an information of each."""
+    study = ask(
+        "died ~ age + female + (1 | hospital)",
+        "binomial",
+        link="probit",
+        release_set="anchored",
+        order=2,
+    )
+    statistics, cluster = sums_of(study, patients(400))
+    values = [
+        -v if (s.role, s.measure) == ("information", measure) else v
+        for s, v in zip(statistics, cluster.values, strict=True)
+    ]
+
+    require_plausible(study.model, statistics, cluster, "north")
+    with pytest.raises(WireError, match=f"information under {measure} is negative"):
+        require_plausible(
+            study.model, statistics, replace(cluster, values=tuple(values)), "north"
+        )
+
+
+ANCHORABLE = {
+    name: ask(formula, family, link=link, release_set="anchored", order=2)
+    for name, formula, family, link in (
+        ("gamma", "cost ~ age + female", "gamma", "log"),
+        ("probit", "died ~ age + female", "binomial", "probit"),
+        ("cloglog", "died ~ age + female", "binomial", "cloglog"),
+        ("nbinom2", "trials ~ age + female", "nbinom2", "log"),
+    )
+}
+
+
+@pytest.mark.parametrize("name", ANCHORABLE)
+@settings(max_examples=8, deadline=None)
+@given(n=st.integers(1, 40), seed=st.integers(0, 999))
+def test_anchored_sums_of_rows_pass(name, n, seed):
+    """What happens at the anchor is judged, and never wrongly."""
+    study = ANCHORABLE[name]
+    statistics, cluster = sums_of(study, patients(n, seed))
+
+    require_plausible(study.model, statistics, cluster, "north")

@@ -60,3 +60,13 @@ def test_far_blocks_are_scrambled_anew():
     starts = Starts(1, 2**20)
 
     assert np.abs(starts.scores(4, 1, 0) - starts.scores(4, 1, 4)).min() > 0
+
+
+def test_skewed_scores_have_the_same_mean_and_variance():
+    """A skewed start differs in what sums to order two leave open, and in no more."""
+    starts = Starts(seed=1, block_size=1024, skewed=True)
+    scores = starts.scores(1000, 2, block=5)
+
+    np.testing.assert_allclose(scores.mean(axis=0), 0.0, atol=0.03)
+    np.testing.assert_allclose(scores.std(axis=0), 1.0, atol=0.05)
+    assert ((scores**3).mean(axis=0) > 1.5).all()

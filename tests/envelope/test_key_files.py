@@ -83,7 +83,8 @@ def test_a_passphrase_is_stretched_and_salted(identity, path, tmp_path):
     )
 
     assert first.splitlines()[0] != again.splitlines()[0]
-    assert first.count("BEGIN ENCRYPTED PRIVATE KEY") == 2
+    assert "BEGIN FEDGLMM SEALED KEYS" in first
+    assert "PRIVATE KEY" not in first
 
 
 def test_a_passphrase_means_the_same_on_every_keyboard(identity, path):

@@ -91,5 +91,5 @@ def test_noise_without_a_ledger_sends_nothing(noisy):
     request = Request(
         noisy.study.canonical_bytes, "run", noisy.identity.public.encrypt_id
     )
-    with pytest.raises(LedgerError, match="both are required"):
+    with pytest.raises(LedgerError, match="one is required"):
         desk.summarise(request)

@@ -8,6 +8,7 @@ import pytest
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.cumulant import cumulant
+from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import atom_rows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.glmm.penalised import penalised_estimate
@@ -59,7 +60,9 @@ def asked(request):
     f, x, linear = sums_of(frame, rows)
     center = frame.center(float(rows.response.sum()), float(rows.weights.sum()))
     ones = np.ones(len(rows.response))
-    anchor = penalised_estimate(frame, lambda: [(f.T, ones)], linear, center)
+    anchor = penalised_estimate(
+        frame, curves_of(frame.model), lambda: [(f.T, [ones])], linear, center
+    )
     return Asked(frame, rows.values, f, x, linear, center, anchor)
 
 
@@ -100,9 +103,11 @@ def test_batches_do_not_matter(asked):
         asked.center,
         asked.anchor,
     )
-    parts = [(f.T[:7], np.ones(7)), (f.T[7:], np.ones(len(f.T) - 7))]
+    parts = [(f.T[:7], [np.ones(7)]), (f.T[7:], [np.ones(len(f.T) - 7)])]
 
-    again = penalised_estimate(frame, lambda: parts, linear, center)
+    again = penalised_estimate(
+        frame, curves_of(frame.model), lambda: parts, linear, center
+    )
 
     np.testing.assert_allclose(again, anchor, rtol=1e-9)
 
@@ -112,7 +117,9 @@ def test_slopes_are_derivatives(asked):
     frame, f, x, anchor = asked.frame, asked.f, asked.x, asked.anchor
     eta = anchor @ x + frame.offset @ f
     information = f @ cumulant(frame.model.family)(eta, 2)
-    expansion = Expansion(frame, anchor, frame.spread(information))
+    expansion = Expansion(
+        frame, anchor, frame.spread(information), *curves_of(frame.model)
+    )
     atoms = asked.atoms[:20]
     moving = [i for i, factor in enumerate(frame.model.factors) if not factor]
 
@@ -152,7 +159,11 @@ def test_the_estimate_exists_at_every_site(events):
 
     center = frame.center(float(response.sum()), 30.0)
     anchor = penalised_estimate(
-        frame, lambda: [(f.T, np.ones(30))], x @ response, center
+        frame,
+        curves_of(frame.model),
+        lambda: [(f.T, [np.ones(30)])],
+        x @ response,
+        center,
     )
 
     assert np.isfinite(anchor).all()

@@ -92,6 +92,52 @@ def test_monomials_are_products_of_powers_and_indicators(values, monomials):
         )
 
 
+def brute_force(rows, monomials, factors):
+    """Each function from its definition, on its own."""
+    out = []
+    for monomial in monomials:
+        line = np.ones(len(rows))
+        for x, e, is_factor in zip(rows.T, monomial, factors, strict=True):
+            if e:
+                line = line * ((x == e) if is_factor else x**e)
+        out.append(line)
+    return np.array(out).reshape(len(monomials), len(rows))
+
+
+@pytest.mark.parametrize(
+    "monomials",
+    [
+        [(0, 0, 0, 0)],
+        [(2, 0, 0, 0), (2, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), (2, 0, 0, 0)],
+        [(3, 1, 2, 2)],
+        [(3, 1, 2, 2), (3, 1, 2, 0), (3, 1, 0, 0), (0, 1, 0, 0), (3, 1, 2, 2)],
+        [(0, 2, 1, 0), (0, 1, 1, 0), (0, 2, 2, 0), (0, 2, 0, 3), (0, 0, 2, 3)],
+        [(1, 0, 0, 1), (0, 0, 0, 1), (1, 0, 0, 0), (4, 0, 0, 4), (0, 0, 0, 4)],
+    ],
+    ids=["constant", "twice", "no divisor", "divisors later", "factors", "powers"],
+)
+def test_products_in_any_order_have_the_value_of_each_alone(monomials, rng):
+    """Repeated, without a divisor in the list, or with it behind, and asked again."""
+    factors = (False, True, True, False)
+    columns = rng.normal(size=(40, 2)), rng.integers(0, 3, (40, 2))
+    rows = np.column_stack([columns[0][:, 0], columns[1], columns[0][:, 1]])
+
+    for again in (monomials, monomials[::-1], monomials):
+        found = evaluate_monomials(rows, again, factors)
+
+        assert found.shape == (len(again), 40)
+        np.testing.assert_allclose(found, brute_force(rows, again, factors), rtol=1e-12)
+
+
+def test_the_order_of_products_belongs_to_the_kinds_of_the_columns(rng):
+    """The same exponents are levels in one model and powers in another."""
+    rows = rng.integers(0, 3, (30, 2)).astype(float)
+    for factors in ((True, False), (False, True), (True, True), (False, False)):
+        found = evaluate_monomials(rows, [(2, 1), (1, 2)], factors)
+
+        np.testing.assert_allclose(found, brute_force(rows, [(2, 1), (1, 2)], factors))
+
+
 def test_rows_with_a_missing_value_are_dropped_and_counted():
     """A missing value in any used column drops the row; others do not matter."""
     rows = evaluate(

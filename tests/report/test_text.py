@@ -102,8 +102,8 @@ def test_refused_and_missing_sites_are_named(result):
     text = unwrapped(result)
 
     assert "2 of 4 used, 150 rows" in text
-    assert "1 refused: north" in text
-    assert "1 missing: south" in text
+    assert "Refused: north" in text
+    assert "Missing: south" in text
 
 
 def test_hidden_row_counts_are_not_shown(result):
@@ -118,10 +118,52 @@ def test_many_refused_sites_are_cut_short(result):
     """A long list of names does not drown the rest."""
     result["sites"] += [site(f"s{i}", "refused") for i in range(20)]
 
-    head = summary_text(result).split("Sent:")[0]
+    text = unwrapped(result)
 
-    assert "21 refused: north, s0" in head
-    assert head.rstrip().endswith("...")
+    assert "Refused: north, s0, s1, s2, s3, s4, s5, s6, ... (21 in all)" in text
+    assert "s7" not in text
+
+
+def test_sites_are_told_by_what_they_refused_for(result):
+    """One line for each reason, and where the rule that failed can be seen."""
+    why = {"gate": "disclosure-refused", "none": "site-empty", "old": "wire-invalid"}
+    result["sites"] = [site("east"), site("west")]
+    result["sites"] += [
+        {**site(f"{name}{i}", "refused"), "code": code}
+        for i in range(2)
+        for name, code in why.items()
+    ]
+
+    text = unwrapped(result)
+
+    assert text.count("Refused:") == 3
+    pointer = "'fedglmm site preview' there shows why"
+    assert f"Refused: gate0, gate1 (disclosure-refused); {pointer}" in text
+    assert "Refused: old0, old1 (wire-invalid) Refused" in text
+    assert text.count(pointer) == 2
+
+
+def test_the_error_of_a_standard_deviation_stands_beside_it(result):
+    """Known, unknown, and none of an exact fit; no column where there is no error."""
+    (sd,) = result["random"]
+    result["random"] = [
+        {**sd, "approx_error": 0.0123},
+        {**sd, "term1": "x", "approx_error": None},
+        {"group": "site", "term1": "Intercept", "term2": "x", "corr": 0.5},
+    ]
+    result["residual_sd"] = 2.0
+
+    lines = summary_text(result).splitlines()
+    head, first, second, residual = lines[lines.index("Random effects:") + 1 :][:4]
+    result["exactness"] = "exact"
+
+    assert head.split()[3:] == ["Std.Dev.", "approx.", "error", "Corr"]
+    assert first.split()[-2:] == ["0.3", "0.012"]
+    assert second.split()[-3:] == ["0.3", "unknown", "0.50"]
+    assert residual.split() == ["Residual", "4", "2"]
+    assert summary_text(result).split("Fixed effects")[0].count("none") == 2
+    result["random"] = [sd]
+    assert "approx. error" not in summary_text(result).split("Fixed effects")[0]
 
 
 @pytest.mark.parametrize(

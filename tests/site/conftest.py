@@ -108,3 +108,13 @@ def moments_of(study: Study, frame: pd.DataFrame) -> Moments:
 def table() -> pd.DataFrame:
     """Four hundred patients."""
     return patients(400)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A real PostgreSQL, or a skip that says what is missing."""
+    pytest.importorskip("psycopg")
+    from tests.site.postgres import running
+
+    with running() as started:
+        yield started

@@ -31,7 +31,7 @@ from fedglmm_flower.site.discrete_gaussian import (
 )
 from fedglmm_flower.site.fixed_point import radius
 from fedglmm_flower.study import Column
-from tests.site.test_private_sums import AGE, STAGE, rows_of, study_of
+from tests.site.test_private_sums import AGE, ANCHOR, STAGE, rows_of, study_of
 
 PRIVACY = Privacy("people", 1.0, 1e-6, 3.0)
 WIRE = Wire(encode_release, decode_release)
@@ -41,7 +41,7 @@ WIRE = Wire(encode_release, decode_release)
 def answer(tmp_path):
     """A site that answers from its own ledger."""
 
-    def answered(study=None, frame=None, privacy=PRIVACY, snapshot="one"):
+    def answered(study=None, frame=None, privacy=PRIVACY, key=b"one"):
         return release_privately(
             study or study_of(),
             FrameSource(rows_of() if frame is None else frame),
@@ -49,7 +49,7 @@ def answer(tmp_path):
             Ledger(tmp_path / "ledger.sqlite"),
             WIRE,
             site="north",
-            snapshot=snapshot,
+            key=key,
         )
 
     return answered
@@ -100,27 +100,36 @@ def test_the_same_request_gets_the_same_noise_at_no_cost(answer, tmp_path):
     paid = spent(tmp_path)
     assert answer() == first
     assert spent(tmp_path) == paid == math.ceil(zcdp_of(1.0, 1e-6) * 1e9)
-    other = answer(snapshot="two")
+    other = answer(key=b"two")
 
     assert spent(tmp_path) == 2 * paid
     assert other.clusters[0].values != first.clusters[0].values
 
 
-def test_a_stored_answer_needs_no_table(answer, tmp_path):
-    """Nothing is read, so nothing else can go out."""
-    first = answer()
-
-    assert answer(frame=pd.DataFrame({"other": [1]})) == first
+def test_a_table_that_cannot_be_read_costs_nothing(answer, tmp_path):
+    """It is read before anything is paid."""
+    answer()
     with pytest.raises(DataError, match="is missing"):
-        answer(frame=pd.DataFrame({"other": [1]}), snapshot="two")
-    # A table that cannot be read costs nothing.
+        answer(frame=pd.DataFrame({"other": [1]}))
+
     assert spent(tmp_path) == math.ceil(zcdp_of(1.0, 1e-6) * 1e9)
+
+
+def test_the_request_is_that_of_the_rows(answer, tmp_path):
+    """In whatever order they stand; one cell more is another table."""
+    frame = rows_of()
+    first = answer(frame=frame)
+    assert answer(frame=frame.iloc[::-1]) == first
+    changed = frame.assign(y=frame["y"].where(frame.index > 0, 1 - frame["y"]))
+
+    assert answer(frame=changed) != first
+    assert spent(tmp_path) == 2 * math.ceil(zcdp_of(1.0, 1e-6) * 1e9)
 
 
 def test_beyond_the_budget_nothing_is_drawn(answer, tmp_path, monkeypatch):
     """Epsilon 3 in all holds seven releases of epsilon 1, and not the eighth."""
     for k in range(7):
-        answer(snapshot=str(k))
+        answer(key=str(k).encode())
     paid = spent(tmp_path)
 
     def unreachable(*_):
@@ -128,7 +137,7 @@ def test_beyond_the_budget_nothing_is_drawn(answer, tmp_path, monkeypatch):
 
     monkeypatch.setattr(DiscreteGaussian, "draw", unreachable)
     with pytest.raises(BudgetError) as error:
-        answer(snapshot="8")
+        answer(key=b"8")
 
     assert error.value.code == "budget-exceeded"
     assert spent(tmp_path) == paid
@@ -149,7 +158,7 @@ def test_beyond_the_budget_nothing_is_drawn(answer, tmp_path, monkeypatch):
 )
 def test_no_table_is_refused_for_its_cells(answer, frame):
     """A refusal, or another set or size, would itself tell of the rows."""
-    usual, found = answer(), answer(frame=frame, snapshot="two")
+    usual, found = answer(), answer(frame=frame, key=b"two")
 
     assert (found.release_set, found.order) == (usual.release_set, usual.order)
     assert len(found.clusters) == len(usual.clusters)
@@ -181,12 +190,22 @@ def test_an_anchor_of_the_sites_own_is_not_released(answer):
 
 def test_a_public_anchor_is_released(answer):
     """Score, value, information and bend are sums of functions of one record each."""
-    released = answer(study_of(release_set="public"))
+    for name in ("public", "public-pairs"):
+        study = study_of(release_set=name, anchor=ANCHOR)
+        released = answer(study)
 
-    assert released.release_set == "public"
-    assert len(released.clusters[0].values) == len(
-        study_of(release_set="public").statistics(2)
-    )
+        assert released.release_set == name
+        assert len(released.clusters[0].values) == len(study.statistics(2))
+
+
+def test_a_public_anchor_of_two_measures_is_not_released(answer):
+    """Its functions are not known record by record; the canonical set is."""
+    study = study_of(link="probit", release_set="public", anchor=ANCHOR)
+    with pytest.raises(StudyMismatchError, match="one to the study's list"):
+        answer(replace(study, accept=(("public", 2),)))
+    accept = (("public", 2), ("canonical", 2))
+
+    assert answer(replace(study, accept=accept)).release_set == "canonical"
 
 
 def test_clusters_are_those_that_the_policy_lists(answer, tmp_path):
@@ -232,7 +251,6 @@ def test_the_noise_is_around_the_clipped_sums(tmp_path):
         Ledger(tmp_path / "l"),
         WIRE,
         site="north",
-        snapshot="x",
     )
     noise, one = released.noise, released.clusters[0]
     assert noise is not None

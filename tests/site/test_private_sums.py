@@ -14,7 +14,7 @@ from fedglmm_flower.site.fixed_point import BITS, radius
 from fedglmm_flower.site.private_release import require_private
 from fedglmm_flower.site.private_sums import private_sums
 from fedglmm_flower.site.public_scales import public_weights, reference_norms
-from fedglmm_flower.site.records import bounded_rows
+from fedglmm_flower.site.records import bounded_cells, bounded_rows
 from fedglmm_flower.site.summarise import summarise
 from fedglmm_flower.study import Column, Study
 
@@ -99,7 +99,8 @@ def test_without_clipping_the_sums_are_those_of_a_release_without_noise(
     anchor = study.anchor_values if release_set == "public" else None
     features = Features(study.model, study.statistics(offer[1], offer[0]), anchor)
     # Weights so small that no record reaches the norm, at the price of digits.
-    rows, counted = bounded_rows(study.model, frame)
+    cells = bounded_cells(study.model, frame)
+    rows, counted = bounded_rows(study.model, cells, len(frame))
     terms = features.on_rows(rows, counted)
     exact = summarise(study, FrameSource(frame), site="north")
     known = dict(zip(exact.statistics, exact.values, strict=True))

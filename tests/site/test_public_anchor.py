@@ -1,5 +1,6 @@
 """The public anchor: plain sums, and no window on a patient."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,46 @@ def test_a_steep_anchor_is_no_window_on_a_patient(at, slope):
         )
 
 
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binomial", "probit"), ("binomial", "cloglog"), ("nbinom2", "log")],
+)
+@pytest.mark.parametrize("at", [60.0, 99.0, 22.0, 200.0, -100.0])
+@pytest.mark.parametrize("slope", [50.0, -50.0, 5.0])
+def test_nor_is_one_of_a_likelihood_with_two_measures(family, link, at, slope):
+    """Each function is a window of its own."""
+    study = study_of(family, link=link, anchor=steep(at, slope))
+
+    released = release(study, FrameSource(rows_of()), Policy(), site="north")
+
+    assert released.release_set == "canonical"
+
+
+def test_a_window_on_one_side_of_the_other_end_is_seen():
+    """Where a normal curve is a parabola, what is left of it is of the other side."""
+    study = study_of(link="probit", anchor=steep(88.0, 1.0))
+    found = summarise(study, FrameSource(rows_of()), site="north")
+    seen = found.at_anchor
+
+    # Events: nearly all are below the step, where the information is one.
+    assert seen["information under events"].rows > 50
+    assert seen["rest of the information under events"].rows < 50
+
+
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binomial", "probit"), ("binomial", "cloglog"), ("nbinom2", "log")],
+)
+def test_a_flat_anchor_of_two_measures_passes(family, link):
+    """As it does with one."""
+    flat = (("Intercept", -0.6), ("age", 0.01), ("female", 0.1))
+    study = study_of(family, link=link, anchor=flat)
+
+    released = release(study, FrameSource(rows_of()), Policy(), site="north")
+
+    assert (released.release_set, released.order) == ("public", 2)
+
+
 @pytest.mark.parametrize("family", ["binomial", "poisson"])
 def test_a_flat_anchor_passes(family):
     """An estimate of another study, say."""
@@ -212,3 +253,74 @@ def test_a_file_that_is_no_anchor_is_refused(content, says, tmp_path):
     assert (ended.status, ended.line[0]) == (2, "study-invalid")
     assert says in ended.line[1]
     assert not (tmp_path / "out").exists()
+
+
+ASKED = ("--formula", "e ~ x + g + (1 | hospital)", "--family", "binomial")
+FLAT = {"Intercept": -1.0, "x": 0.2, "g[T.v]": 0.3, "g[T.w]": 0.0}
+
+
+def drafted(folder, anchor, *options):
+    """``fedglmm study init`` with an anchor."""
+    small_table().to_csv(folder / "t.csv", index=False)
+    (folder / "anchor.json").write_text(json.dumps(anchor))
+    return fedglmm(
+        *("study", "init", folder / "t.csv", *ASKED, *options),
+        *("--anchor", folder / "anchor.json", "--out", folder / "study.toml"),
+    )
+
+
+def test_a_draft_takes_an_anchor(tmp_path):
+    """The study holds it, and asks for the public set."""
+    ended = drafted(tmp_path, FLAT)
+    study = read_study(tmp_path / "study.toml")
+
+    assert ended.status == 0, ended.err
+    assert dict(study.anchor) == FLAT
+    assert study.offers[0][0] == "public"
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "says"),
+    [
+        ({"x": 80.0}, (), "on the logit scale within the declared range of 'x'"),
+        ({"Intercept": -31.0}, (), "at most 30 either way is required"),
+        ({"g[T.w]": 1e6}, (), "within the declared range of 'g'"),
+        ({"x": float("nan")}, (), "a finite number for each column is required"),
+        ({"weight": 1.0}, (), "has 'weight'; a coefficient for each of Intercept, x"),
+        ({}, ("--release-set", "canonical"), "the public set is required"),
+    ],
+)
+def test_an_anchor_that_is_nonsense_is_no_study(changes, options, says, tmp_path):
+    """Refused with what was found, and no file is written."""
+    ended = drafted(tmp_path, FLAT | changes, *options)
+
+    assert ended.status == 2
+    assert says in ended.line[1]
+    assert not (tmp_path / "study.toml").exists()
+
+
+def test_a_study_file_with_a_nonsense_anchor_is_refused(tmp_path):
+    """However it came to be: the file is what every party reads."""
+    drafted(tmp_path, FLAT)
+    path = tmp_path / "study.toml"
+    good = path.read_text()
+    path.write_text(good.replace("= 0.2\n", "= 90.0\n"))
+    steep = fedglmm("study", "check", path)
+    path.write_text(good.replace("= 0.2\n", "= nan\n"))
+    nothing = fedglmm("study", "check", path)
+
+    assert good != path.read_text()
+    assert (steep.status, nothing.status) == (2, 2)
+    assert "the public anchor predicts" in steep.line[1]
+    assert "study-invalid" in {steep.line[0], nothing.line[0]}
+
+
+def test_rates_may_reach_further_than_odds():
+    """Beyond exp(50) nothing is counted; within it a gate decides."""
+    for slope, fine in ((0.8, True), (0.9, False)):
+        study = study_of("poisson", anchor=steep(60.0, slope))
+        if fine:
+            study.check_anchor()
+        else:
+            with pytest.raises(StudyError, match="log scale"):
+                study.check_anchor()

@@ -22,6 +22,8 @@ TO_COORDINATOR = {
     "site": "site a",
 }
 TO_SITE = {**TO_COORDINATOR, "kind": "result"}
+MANIFEST = "89abcdef01234567" * 4
+UNDER_MANIFEST = {**TO_COORDINATOR, "manifest": MANIFEST}
 UNICODE = {**TO_COORDINATOR, "site": "Zürich 中心", "run_id": '"\\'}
 PAYLOAD = b"Beauty is truth"
 
@@ -55,7 +57,8 @@ def spell(fields: dict[str, Any]) -> bytes:
 
 def header(binding: dict[str, str], sender: str, recipient: str) -> dict[str, str]:
     """The header that a binding and two parties give."""
-    return {
+    manifest = {"manifest": binding["manifest"]} if "manifest" in binding else {}
+    return manifest | {
         "format": "fedglmm-envelope/1",
         "kind": binding["kind"],
         "recipient": key_id(decryption_key(recipient)),
@@ -124,6 +127,7 @@ def good_vectors() -> list[dict[str, Any]]:
         ("names in many scripts", UNICODE, "site a", "coordinator", PAYLOAD),
         ("payload that fills a block", TO_COORDINATOR, "site a", "coordinator",
          bytes(4096 - 72)),
+        ("release under a manifest", UNDER_MANIFEST, "site a", "coordinator", PAYLOAD),
         ("to oneself", TO_COORDINATOR, "site a", "site a", PAYLOAD),
     )  # fmt: skip
     return [
@@ -145,6 +149,7 @@ def forged_vectors() -> list[dict[str, Any]]:
     fields = header(TO_COORDINATOR, "site a", "coordinator")
     head = spell(fields)
     right = signed(head, PAYLOAD, "site a")
+    under = spell(header(UNDER_MANIFEST, "site a", "coordinator"))
     to_other = spell(header(TO_COORDINATOR, "site a", "site b"))
     spaced = json.dumps(fields, sort_keys=True).encode()
     newer = spell({**fields, "format": "fedglmm-envelope/2"})
@@ -189,9 +194,22 @@ def forged_vectors() -> list[dict[str, Any]]:
         ("ephemeral key of zeros", "ALTERED", framed(head, bytes(32) + good[32:])),
         ("no ciphertext", "ALTERED", framed(head, b"")),
         ("ciphertext of 47 bytes", "ALTERED", framed(head, good[:47])),
+        ("header with a manifest that is no digest", "ALTERED",
+         framed(spell({**fields, "manifest": "none"}), good)),
+        ("header with a manifest of nothing", "ALTERED",
+         framed(spell({**fields, "manifest": None}), good)),
+        ("sealed under a manifest, header without", "ALTERED",
+         framed(head, encrypted(under, signed(under, PAYLOAD, "site a"),
+                                "coordinator"))),
+        ("signed without the manifest it is sealed under", "BAD_SIGNATURE",
+         framed(under, encrypted(under, right, "coordinator")),
+         {"binding": UNDER_MANIFEST}),
         ("version 2", "VERSION", framed(head, good, version=2)),
     )  # fmt: skip
-    return [vector(name, outcome, data) for name, outcome, data in cases]
+    return [
+        vector(name, outcome, data, **(expected[0] if expected else {}))
+        for name, outcome, data, *expected in cases
+    ]
 
 
 def vector(name: str, outcome: str, data: bytes, **expected: Any) -> dict[str, Any]:
@@ -215,6 +233,8 @@ def edited_vectors() -> list[dict[str, Any]]:
          {"binding": {**TO_COORDINATOR, "run_id": "run 2"}}),
         ("opened for another site", "OTHER_SITE",
          {"binding": {**TO_COORDINATOR, "site": "site b"}}),
+        ("opened under a manifest that it does not have", "OTHER_MANIFEST",
+         {"binding": UNDER_MANIFEST}),
         ("opened by another party", "OTHER_RECIPIENT", {"recipient": "site b"}),
         ("opened for another sender", "OTHER_SENDER", {"sender": "site b"}),
     )  # fmt: skip
@@ -236,9 +256,19 @@ def edited_vectors() -> list[dict[str, Any]]:
         ("a bit of the ciphertext", "ALTERED", {"at": -2000, "xor": 1}),
         ("a bit of the tag", "ALTERED", {"at": -1, "xor": 1}),
     )  # fmt: skip
+    manifests: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("opened without its manifest", "OTHER_MANIFEST",
+         {"binding": TO_COORDINATOR}),
+        ("opened under another manifest", "OTHER_MANIFEST",
+         {"binding": {**TO_COORDINATOR, "manifest": digest}}),
+    )  # fmt: skip
     return [
-        {"name": name, "outcome": outcome, "of": "release", **expected}
-        for name, outcome, expected in elsewhere
+        {"name": name, "outcome": outcome, "of": of, **expected}
+        for of, cases in (
+            ("release", elsewhere),
+            ("release under a manifest", manifests),
+        )
+        for name, outcome, expected in cases
     ] + [
         {"name": name, "outcome": outcome, "of": "release", "edit": edit}
         for name, outcome, edit in edits

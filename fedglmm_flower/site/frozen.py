@@ -1,0 +1,152 @@
+"""Which rows a study was first answered from: later answers come from the same."""
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedglmm_flower.errors import PolicyError, SnapshotError
+
+FOLDER = "snapshots"
+_KEY = "key"
+_SECRET = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FrozenSnapshots:
+    """
+    A folder with a site's secret, and one small file for each study it answered.
+
+    Everything in it stays at the site: the folder and its files are the owner's alone,
+    and digests are keyed by the secret.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when the first study is answered.
+    """
+
+    folder: Path
+
+    def key(self) -> bytes:
+        """
+        The site's secret; made when it is first needed.
+
+        Raises
+        ------
+        PolicyError
+            If it cannot be read or made.
+        """
+        path = self.folder / _KEY
+        if self._read(path) is None:
+            if any(self.folder.glob("*.snapshot")):
+                raise PolicyError(
+                    f"{path}: is missing, and studies were answered with it; without "
+                    "it no table can be compared; restore the file from a backup"
+                )
+            self._create(path, secrets.token_hex(32))
+        return bytes.fromhex(self._read(path) or "")
+
+    def of(self, study_digest: str) -> str | None:
+        """
+        Digest of the rows that a study was answered from; None if it never was.
+
+        Raises
+        ------
+        PolicyError
+            If the file cannot be read.
+        """
+        return self._read(self._path(study_digest))
+
+    def require_same(self, study_digest: str, snapshot: str) -> None:
+        """
+        Refuse other rows than those of the first answer.
+
+        Raises
+        ------
+        SnapshotError
+            If the study was answered from other rows.
+        PolicyError
+            If the folder cannot be read.
+        """
+        path = self._path(study_digest)
+        before = self._read(path)
+        if before is not None and before != snapshot:
+            raise SnapshotError(
+                f"study {study_digest[:16]}...: the table has changed since this study "
+                f"was first answered ({path.name} in {path.parent}); a second answer "
+                "from other rows would tell by its difference who was added, removed "
+                "or corrected; restore the table of the first answer, or have a new "
+                "revision of the study made and approve its digest"
+            )
+
+    def freeze(self, study_digest: str, snapshot: str) -> None:
+        """
+        Record the rows of a first answer, before it leaves.
+
+        Law: of several first answers at once, one is recorded and the others are held
+        to it.
+
+        Raises
+        ------
+        SnapshotError
+            If the study was answered from other rows.
+        PolicyError
+            If the folder cannot be read or written.
+        """
+        if self.of(study_digest) is None:
+            self._create(self._path(study_digest), snapshot)
+        self.require_same(study_digest, snapshot)
+
+    def _path(self, study_digest: str) -> Path:
+        return self.folder / f"{study_digest}.snapshot"
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            text = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "no text"
+            raise PolicyError(
+                f"{path}: cannot be read ({why}); what this site answered before must "
+                "be known; check the permissions of the folder"
+            ) from None
+        if not _SECRET.fullmatch(text):
+            raise PolicyError(
+                f"{path}: holds no 64 hexadecimal digits; the file was altered or cut "
+                "off; restore it from a backup"
+            )
+        return text
+
+    def _create(self, path: Path, text: str) -> None:
+        """Make a file whole or not at all; one that is there already stays."""
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(made, "w", encoding="ascii") as file:
+                    file.write(f"{text}\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                _publish(scratch, path)
+            finally:
+                scratch.unlink(missing_ok=True)
+        except OSError as error:
+            raise PolicyError(
+                f"{path}: cannot be written ({error.strerror}); what is answered must "
+                "be recorded first; check the disk and the permissions of the folder"
+            ) from None
+
+
+def _publish(scratch: Path, path: Path) -> None:
+    # Unlike a renaming, a link never replaces what another process made.
+    try:
+        with suppress(FileExistsError):
+            os.link(scratch, path)
+    except OSError:  # a file system without links
+        if not path.exists():
+            scratch.rename(path)

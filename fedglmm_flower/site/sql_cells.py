@@ -1,0 +1,49 @@
+"""Values of a database's driver as the cells of a table."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from fedglmm_flower.errors import DataError
+from fedglmm_flower.glmm.table import refuse_dates
+
+_NUMBERS = {int, float, Decimal, bool}
+
+
+def cells_of(values: Sequence[object], at: str) -> pd.Series:
+    """
+    One column of a batch: NULL is missing, truth values count as 0 and 1.
+
+    Law: a column has the numbers, levels and labels of the same column in a CSV or
+    Parquet file.  ``numeric`` becomes the nearest float, as its text in a CSV does.
+
+    Parameters
+    ----------
+    values : sequence
+        As the driver gave them.
+    at : str
+        Source and column, for messages.
+
+    Raises
+    ------
+    DataError
+        If they are dates, or neither numbers, truth values nor text.  No message holds
+        a value.
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:
+        return pd.Series(values, dtype="string")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int} and all(v is None or -(2**63) <= v < 2**63 for v in values):  # type: ignore[operator] # kinds says so
+        return pd.Series(values, dtype="Int64")
+    if kinds <= _NUMBERS:
+        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type] # kinds says so
+        return pd.Series(numbers, dtype=np.float64)
+    refuse_dates(pd.Series(values, dtype=object), at)
+    raise DataError(
+        f"{at}: is of a type that is neither a number, a truth value nor text; one of "
+        "these is required; cast the column in the query"
+    )
