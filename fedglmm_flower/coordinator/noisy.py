@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from fedglmm_flower.errors import WireError
 from fedglmm_flower.site.released import Released
+from fedglmm_flower.site.residual_basis import noise_covariance
+from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,7 +44,7 @@ class NoisyTargets:
 
 
 def noisy_targets(
-    statistics: tuple[Statistic, ...], released: Released, site: str
+    model: Model, statistics: tuple[Statistic, ...], released: Released, site: str
 ) -> tuple[NoisyTargets, ...]:
     """
     Sort the clusters of a release with noise.
@@ -71,7 +73,7 @@ def noisy_targets(
                 statistics=statistics,
                 values=np.array(one.values),
                 rows=one.noisy_rows,
-                covariance=np.diag(np.square(noise.sds)),
+                covariance=noise_covariance(model, statistics, noise),
                 records=one.n_rows,
             )
         )

@@ -255,7 +255,7 @@ def _open(
     if released.noise is not None:
         # Noisy sums need not be those of any rows: only a fit that knows of the noise
         # may look at them.
-        noisy = noisy_targets(statistics, released, site)
+        noisy = noisy_targets(study.moment_model, statistics, released, site)
         return Opened(released, (), len(sealed), noisy)
     for cluster in released.clusters:
         require_plausible(study.moment_model, statistics, cluster, site)

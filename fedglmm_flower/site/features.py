@@ -20,6 +20,7 @@ from fedglmm_flower.glmm.cumulant import cumulant
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.negative_binomial import log_rising
 from fedglmm_flower.site.records import alone
+from fedglmm_flower.site.residual_basis import ResidualBasis
 from fedglmm_flower.site.sums import constant_on_rows, shifted_response
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
@@ -33,6 +34,9 @@ FloatArray = npt.NDArray[np.float64]
 class Features:
     """
     Terms of the statistics of a release, and of the count of records.
+
+    At a public anchor they are those of residuals and expectations, of which the
+    released sums are computed; see :mod:`~fedglmm_flower.site.residual_basis`.
 
     Parameters
     ----------
@@ -52,6 +56,11 @@ class Features:
     def size(self) -> int:
         """Number of coordinates: the statistics and, last, the count."""
         return len(self.statistics) + 1
+
+    @cached_property
+    def basis(self) -> ResidualBasis | None:
+        """Which sums are computed from others after the noise."""
+        return ResidualBasis.of(self.model, self.statistics)
 
     @cached_property
     def _monomials(self) -> list[Monomial]:
@@ -93,6 +102,10 @@ class Features:
                     out[i] = at[s.monomial] * wy
                 else:
                     out[i] = self._other(s, rows, wy)
+            if self.basis is not None:
+                pairs = zip(self.basis.responses, self.basis.scores, strict=True)
+                for response, expected in pairs:
+                    out[response] = out[response] - out[expected]
         out[-1] = 1.0
         return np.where(counted > 0, out, 0.0)
 
@@ -137,6 +150,8 @@ class Features:
             term = at[orders[s.role]] * measures[s.measure]
             if s.role == "information":
                 term = term * f[frame.monomials.index(s.monomial)]
+            elif s.role == "score" and self.basis is not None:
+                term = term * f[frame.monomials.index(self.basis.monomials[s.column])]
             elif s.role == "score":
                 term = term * x[s.column]
             elif s.role == "bend":

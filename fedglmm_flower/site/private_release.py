@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from fedglmm_flower.errors import PolicyError, StudyMismatchError
 from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.discrete_gaussian import NAME, DiscreteGaussian, zcdp_of
@@ -16,6 +18,7 @@ from fedglmm_flower.site.privacy import MAX_COORDINATES, Privacy, Relation
 from fedglmm_flower.site.private_sums import PrivateSums, private_sums
 from fedglmm_flower.site.public_scales import public_weights
 from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
+from fedglmm_flower.site.residual_basis import mixing_of
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.offers import Offer, write_offer
@@ -135,7 +138,11 @@ def release_privately(
                 order=offer[1],
                 n_missing=None,
                 clusters=_clusters(
-                    paths, noisy, weights, _public_counts(exact, study, privacy)
+                    mixing_of(study.model, features.statistics),
+                    paths,
+                    noisy,
+                    weights,
+                    _public_counts(exact, study, privacy),
                 ),
                 spent=Spent(NAME, privacy.epsilon, privacy.delta, privacy.relation),
                 software=software_name(),
@@ -232,6 +239,7 @@ def _public_counts(
 
 
 def _clusters(
+    mixing: FloatArray,
     paths: tuple[tuple[str, ...], ...],
     noisy: list[int],
     weights: FloatArray,
@@ -241,6 +249,7 @@ def _clusters(
     found = []
     for k, path in enumerate(paths):
         part = noisy[k * size : (k + 1) * size]
-        values = tuple(v * STEP / float(w) for v, w in zip(part, weights, strict=True))
-        found.append(ClusterRelease(path, records[k], values[:-1], values[-1]))
+        coordinates = np.array([float(v) for v in part]) * STEP / weights
+        *values, rows = (float(value) for value in mixing @ coordinates)
+        found.append(ClusterRelease(path, records[k], tuple(values), rows))
     return tuple(sorted(found, key=lambda one: one.cluster))

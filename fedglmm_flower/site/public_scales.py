@@ -28,12 +28,12 @@ from fedglmm_flower.study.release import Role, Statistic
 FloatArray = npt.NDArray[np.float64]
 _RECORDS: Final = 2000
 _SEED: Final = 1
-# How much an error of one standard deviation of each sum matters: the response and the
-# score enter the estimates as they are; the information times a step of a third or so,
-# the rest times its powers.
+# How much an error of one standard deviation of each sum matters: residuals, or sums
+# with the response, enter the estimates as they are; the information times a step of a
+# third or so, the rest times its powers.
 _LEVERAGE: Final[dict[Role, float]] = {
     "y": 1.0,
-    "score": 1.0,
+    "score": 0.1,
     "yy": 0.5,
     "y_offset": 0.1,
     "offset": 0.3,
@@ -77,6 +77,9 @@ def public_weights(features: Features) -> FloatArray:
     spread = np.maximum(np.var(terms, axis=1), _LEAST_SPREAD * mean_square)
     anchored = features.anchor is not None
     levers = [_leverage(s, anchored=anchored) for s in features.statistics]
+    if anchored and features.basis is None:
+        for i, s in enumerate(features.statistics):
+            levers[i] = 1.0 if s.role == "score" else levers[i]
     importance = np.array([*levers, _COUNT]) ** 2 / spread
     weights = (importance / mean_square) ** 0.25
     return np.asarray(weights / np.sqrt(np.sum(weights**2 * mean_square)))

@@ -104,7 +104,9 @@ class Noise:
 
     The integer vector of a cluster is the sum over its records of ``2**bits`` times
     the weighted statistics, each record's norm clipped, plus discrete Gaussian noise
-    of one scale in every coordinate, drawn independently.
+    of one scale in every coordinate, drawn independently.  With a public anchor
+    the coordinates are residuals and expectations, from which the values are computed;
+    see :mod:`fedglmm_flower.site.residual_basis`.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ class Noise:
     norm : float
         Clipping norm of one record's (or patient's) weighted vector.
     weights : tuple of float
-        Weight of each value and, last, of the count.
+        Weight of each coordinate, one a value and, last, that of the count.
     unit : {"row", "unit"}
         Whether a record is a row, or all rows of a patient.
     """
@@ -131,7 +133,7 @@ class Noise:
 
     @property
     def sds(self) -> tuple[float, ...]:
-        """Standard deviation of the noise in each value and, last, in the count."""
+        """Standard deviation of the noise in each coordinate, the count last."""
         return tuple(self.scale * 2.0**-self.bits / weight for weight in self.weights)
 
 

@@ -21,6 +21,7 @@ from fedglmm_flower.site import (
     Wire,
     release_privately,
 )
+from fedglmm_flower.site.residual_basis import mixing_of
 from tests.site.test_private_sums import rows_of, study_of
 
 SITES = ("north", "south")
@@ -78,8 +79,10 @@ def test_a_noisy_release_arrives_with_the_covariance_of_its_noise(noisy, sealed)
         assert tuple(one.values) == released[site].clusters[0].values
         assert one.rows == released[site].clusters[0].noisy_rows
         assert one.records is None
-        assert (np.sqrt(np.diag(one.covariance)) == noise.sds).all()
-        assert np.count_nonzero(one.covariance) == len(one.values) + 1
+        mixing = mixing_of(study.model, one.statistics)
+        expected = mixing @ np.diag(np.square(noise.sds)) @ mixing.T
+        assert one.covariance.shape == (len(one.values) + 1,) * 2
+        assert np.allclose(one.covariance, expected)
 
 
 def test_no_naive_interval_is_made_of_noisy_sums(noisy, sealed):
@@ -95,4 +98,4 @@ def test_a_noisy_release_of_another_length_is_refused(noisy):
     study, released = noisy
     statistics = study.statistics(2)
     with pytest.raises(WireError, match="same version"):
-        noisy_targets(statistics[:-1], released["north"], "north")
+        noisy_targets(study.model, statistics[:-1], released["north"], "north")
