@@ -1,5 +1,6 @@
 """A node with noise switched on: what it sends, keeps, and says when it may not."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from fedglmm_flower.errors import BudgetError, LedgerError
 from fedglmm_flower.flower.exchange import Request
 from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.site import Ledger
-from fedglmm_flower.study import Column
+from fedglmm_flower.study import Column, write_study
 from tests.command import fedglmm
 from tests.flower.conftest import write_site_file
 
@@ -93,3 +94,19 @@ def test_noise_without_a_ledger_sends_nothing(noisy):
     )
     with pytest.raises(LedgerError, match="one is required"):
         desk.summarise(request)
+
+
+def test_a_preview_reads_no_row(noisy):
+    """What would be sent follows from the study and the policy."""
+    study = noisy.root / "study.toml"
+    write_study(noisy.study, study)
+    path = noisy.site_file("east")
+    (path.parent / "data.csv").unlink()
+    text = fedglmm("site", "preview", path, "--study", study)
+    plain = json.loads(fedglmm("site", "preview", path, "--study", study, "--json").out)
+
+    assert "with noise" in text.out
+    assert "blurred by about 4.5 of the largest records" in text.out
+    assert (plain["relation"], plain["statistics"]) == ("add_remove", 5)
+    assert plain["rho"] == pytest.approx(0.024356, abs=1e-6)
+    assert not (path.parent / "ledger.sqlite").exists()

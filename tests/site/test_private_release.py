@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2
+from scipy.stats import beta, chi2
 
 from fedglmm_flower.envelope import decode_release, encode_release
 from fedglmm_flower.errors import (
@@ -308,3 +308,30 @@ def test_columns_of_the_model_alone_need_bounds(answer):
     study = study_of(columns=(AGE, STAGE, Column("y", "binary"), extra))
 
     assert answer(study).noise is not None
+
+
+def audited(scale_of: float) -> float:
+    """
+    Lower bound of epsilon that 20,000 draws on either side of a pair prove.
+
+    Clopper and Pearson's bounds at one in a hundred million for each event, so that
+    no run is wrong by chance.
+    """
+    gaussian = DiscreteGaussian(20_000, radius(1.5), 1.0, 1e-6)
+    distance = round(radius(1.5) / scale_of)
+    without = np.array(gaussian.draw([0] * 20_000))
+    beside = np.array(gaussian.draw([distance] * 20_000))
+    best = -math.inf
+    for threshold in np.arange(0.0, 3.0, 0.25) * gaussian.scale:
+        hits, others = int((beside > threshold).sum()), int((without > threshold).sum())
+        low = float(beta.ppf(1e-8, hits, 20_001 - hits)) if hits else 0.0
+        high = float(beta.ppf(1 - 1e-8, others + 1, 20_000 - others))
+        if low > 1e-6:
+            best = max(best, math.log((low - 1e-6) / high))
+    return best
+
+
+def test_an_audit_finds_no_more_loss_than_is_told_and_a_quarter_of_the_noise():
+    """Neighbours at the distance of the proof; then at four times that."""
+    assert audited(1.0) <= 1.0
+    assert audited(0.25) > 1.0
