@@ -11,6 +11,7 @@ from fedglmm_flower.envelope import (
     Identity,
     PublicIdentity,
     decode_point,
+    decode_release,
     decode_result,
     encode_release,
     encode_score,
@@ -21,7 +22,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
-from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.errors import EnvelopeError, LedgerError
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
@@ -40,10 +41,15 @@ from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
     FrozenSnapshots,
+    Ledger,
     Policy,
+    Privacy,
+    Released,
     TableSource,
+    Wire,
     read_site_config,
     release,
+    release_privately,
 )
 from fedglmm_flower.site.asked_points import FOLDER as POINTS
 from fedglmm_flower.site.asked_points import AskedPoints
@@ -83,6 +89,10 @@ class SiteDesk:
         Whether it answers under an approved manifest only.
     clock : callable
         The site's time.
+    privacy : Privacy or None
+        Noise and its budget; None to answer with exact sums.
+    ledger : Path or None
+        Where noise is paid.
     """
 
     site: str
@@ -96,6 +106,8 @@ class SiteDesk:
     approvals: tuple[Approval, ...] = ()
     require_manifest: bool = False
     clock: Callable[[], datetime] = utc_now
+    privacy: Privacy | None = None
+    ledger: Path | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -126,11 +138,11 @@ class SiteDesk:
             If the site has answered the study from other rows.
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
+        BudgetError, LedgerError
+            If the privacy budget or its ledger does.
         """
         study, identity, coordinator, manifest = self._admitted(request)
-        released = release(
-            study, self.source, self.policy, site=self.site, frozen=self.frozen
-        )
+        released = self._released(study)
         binding = Binding(
             "release",
             study.digest,
@@ -161,6 +173,8 @@ class SiteDesk:
         ------
         StudyMismatchError, ManifestError, EnvelopeError, SnapshotError
             As :meth:`summarise`; also if the point is not the pinned coordinator's.
+        BudgetError
+            If the site adds noise: a likelihood has no budget.
         DataError, DisclosureError, FitError, KeyFileError, UsageError
             If the table, the policy, the point or a key stands in the way.
         """
@@ -181,6 +195,7 @@ class SiteDesk:
             point,
             site=self.site,
             asked=AskedPoints(self.inbox / POINTS),
+            privacy=self.privacy,
             frozen=self.frozen,
         )
         sealed = seal(
@@ -224,6 +239,27 @@ class SiteDesk:
             )
         digest = None if admitted is None else admitted.digest
         return study, identity, coordinator, digest
+
+    def _released(self, study: Study) -> Released:
+        """Exact sums past the gate, or noisy ones paid from the ledger."""
+        if self.privacy is None:
+            return release(
+                study, self.source, self.policy, site=self.site, frozen=self.frozen
+            )
+        if self.ledger is None:
+            raise LedgerError(
+                f"site {self.site!r}: noise is switched on without a ledger; one is "
+                "required; set 'ledger' in [privacy] of site.toml"
+            )
+        return release_privately(
+            study,
+            self.source,
+            self.privacy,
+            Ledger(self.ledger),
+            Wire(encode_release, decode_release),
+            site=self.site,
+            key=b"" if self.frozen is None else self.frozen.key(),
+        )
 
     def receive(self, delivery: Delivery) -> Received:
         """
@@ -306,4 +342,6 @@ def desk_of(path: Path) -> SiteDesk:
         frozen=config.frozen,
         approvals=read_approvals(path.parent / APPROVALS),
         require_manifest=config.require_manifest,
+        privacy=config.privacy,
+        ledger=config.ledger,
     )

@@ -40,13 +40,13 @@ class NoNoise:
             n_missing=cleared.n_missing,
             clusters=clusters,
             spent=Spent("none", math.inf, 0.0, "none"),
-            software=software(),
+            software=software_name(),
             small=cleared.small,
         )
 
 
-def software() -> str:
-    """Name and version of this software, as far as it is known."""
+def software_name() -> str:
+    """Name and version of the software, as a release states them."""
     try:
         return f"fedglmm-flower {version('fedglmm-flower')}"
     except PackageNotFoundError:

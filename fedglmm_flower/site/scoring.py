@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 
 from fedglmm_flower.errors import (
+    BudgetError,
     DataError,
     DisclosureError,
     StudyMismatchError,
@@ -26,8 +27,9 @@ from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.labels import parts_of
-from fedglmm_flower.site.mechanism import Mechanism, NoNoise, software
+from fedglmm_flower.site.mechanism import software_name
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
 from fedglmm_flower.site.scored import Point, ReleasedScore, numbers_of
 from fedglmm_flower.site.source import TableSource
@@ -47,7 +49,7 @@ def score(
     *,
     site: str,
     asked: AskedPoints,
-    mechanism: Mechanism | None = None,
+    privacy: Privacy | None = None,
     frozen: FrozenSnapshots | None = None,
 ) -> ReleasedScore:
     """
@@ -71,8 +73,8 @@ def score(
         Name of this site.
     asked : AskedPoints
         What was answered before.
-    mechanism : Mechanism or None
-        Privacy mechanism of the site; any but that of no noise has no budget for this.
+    privacy : Privacy or None
+        The noise that the site adds, which has no budget for this; None for none.
     frozen : FrozenSnapshots or None
         Which rows the site answered from before; None to keep no record.
 
@@ -84,12 +86,14 @@ def score(
         If the point is none of this study.
     SnapshotError
         If the site has answered the study from other rows.
+    BudgetError
+        If the site adds noise.
     DataError, DisclosureError, FitError
         If the table, a rule of the gate, or the point itself stands in the way.
     """
     check_expected(study, site)
-    if mechanism is not None and not isinstance(mechanism, NoNoise):
-        raise DisclosureError(
+    if privacy is not None:
+        raise BudgetError(
             f"site {site!r}: a likelihood without noise was asked; the site's policy "
             "adds noise and has no budget for it; end with the one round"
         )
@@ -124,7 +128,7 @@ def score(
         gradient=tuple(map(float, made.gradient)),
         information=tuple(map(float, made.information[lower])),
         spent=Spent("none", inf, 0.0, "none"),
-        software=software(),
+        software=software_name(),
     )
 
 

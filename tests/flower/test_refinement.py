@@ -48,7 +48,7 @@ def distance(values, other) -> float:
         (FORMULA, {"family": "binomial"}),
         (FORMULA, {"family": "binomial", "method": "aghq:5"}),
         (FORMULA, {"family": "binomial", "link": "cloglog"}),
-        ("count ~ x + z + (1 + z | site)", {"family": "poisson"}),
+        ("count ~ x + z + (1 + z || site)", {"family": "poisson"}),
         ("count ~ x + z + (1 | site)", {"family": "nbinom2"}),
     ],
 )
