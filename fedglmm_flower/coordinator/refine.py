@@ -25,6 +25,8 @@ AskSites: TypeAlias = Callable[[Point], Mapping[str, ReleasedScore]]
 # Predicted change, in standard errors, below which the maximum counts as found.
 EXACT = 1e-6
 _ZERO = 1e-6  # of theta: a variance on the boundary
+_MODERATE = 0.5  # of theta, where an iterative fit starts
+_NEAR = 0.1  # standard errors: near enough to let the random effects in
 _POISSON = 17.0  # of log theta: a negative binomial that is a Poisson
 
 _STATES = {
@@ -77,7 +79,9 @@ def as_score(released: ReleasedScore) -> Score:
     return Score(released.value, np.array(released.gradient), information)
 
 
-def refine(combined: Combined, ask: AskSites, steps: int) -> Result:
+def refine(
+    combined: Combined, ask: AskSites, steps: int, *, fresh: bool = False
+) -> Result:
     """
     Newton steps from the one-round estimate on the summed likelihood of the sites.
 
@@ -89,6 +93,9 @@ def refine(combined: Combined, ask: AskSites, steps: int) -> Result:
         Asks every site that is used.
     steps : int
         Steps at most; sites are asked at one point more.
+    fresh : bool
+        Start from the model without random effects, as Li et al. (2022) do, instead of
+        the one-round estimate: then the result owes nothing to the pseudo-data.
 
     Returns
     -------
@@ -116,13 +123,60 @@ def refine(combined: Combined, ask: AskSites, steps: int) -> Result:
 
     with threadpool_limits(1):
         try:
+            if fresh:
+                start, held, steps = without_effects(frame, asked, steps)
             found = climb(ask_free, start[~held], steps=steps)
         except np.linalg.LinAlgError as error:
             raise FitError(Verdict.UNIDENTIFIABLE.value) from error
         stays = np.array_equal(found.point, start[~held])
-        if found.score is None or (stays and found.state != "arrived"):
+        # A fresh start is no estimate before it has arrived.
+        if found.score is None or (found.state != "arrived" and (stays or fresh)):
             return _unrefined(combined, found, asked)
         return _refined(combined, frame, found, asked, held, start)
+
+
+def without_effects(
+    frame: Frame, ask: Callable[[FloatArray], Score | None], steps: int
+) -> tuple[FloatArray, BoolArray, int]:
+    """
+    Start of an iterative fit: where the model without random effects is at its best.
+
+    At theta = 0 the marginal likelihood is that model's, so that the sites need no
+    other question.
+
+    Parameters
+    ----------
+    frame : Frame
+    ask : callable
+        Summed score at a point.
+    steps : int
+        Steps that may be spent in all.
+
+    Returns
+    -------
+    start : array of shape (d,)
+        With moderate random effects, since at zero the likelihood has no slope.
+    held : boolean array of shape (d,)
+        Nothing is.
+    steps : int
+        Steps that are left.
+    """
+    _, theta = frame.parts
+    free: BoolArray = np.ones(frame.size, dtype=np.bool_)
+    free[theta] = False
+
+    def ask_fixed(part: FloatArray) -> Score | None:
+        phi = np.zeros(frame.size)
+        phi[free] = part
+        found = ask(phi)
+        return None if found is None else _part(found, free)
+
+    found = climb(ask_fixed, np.zeros(int(free.sum())), steps=steps, tolerance=_NEAR)
+    start = np.zeros(frame.size)
+    start[free] = found.point
+    layout = frame.covariance
+    start[theta] = np.where(layout.rows == layout.cols, _MODERATE, 0.0)
+    return start, np.zeros(frame.size, dtype=np.bool_), max(steps - found.asked, 0)
 
 
 def require_refinable(combined: Combined) -> None:

@@ -1,6 +1,7 @@
 """How many rounds are asked, and the strategy that runs them."""
 
 import re
+from dataclasses import dataclass
 
 from fedglmm_flower.errors import StudyError, UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk
@@ -12,35 +13,58 @@ from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.study import Study
 
 MOST_STEPS = 20
+MOST_ITERATIONS = 40
 
 
-def parse_rounds(text: str) -> int:
+@dataclass(frozen=True)
+class Rounds:
     """
-    Newton steps after the one round.
+    What follows the one round.
+
+    Parameters
+    ----------
+    steps : int
+        Newton steps at most; 0 for one round alone.
+    fresh : bool
+        Start from the model without random effects instead of the one-round estimate.
+    """
+
+    steps: int = 0
+    fresh: bool = False
+
+
+ONE_ROUND = Rounds()
+
+
+def parse_rounds(text: str) -> Rounds:
+    """
+    What ``--rounds`` asks for.
 
     Raises
     ------
     UsageError
-        If the text is neither ``1`` nor ``refine:R``.
+        If the text is none of ``1``, ``refine:R`` and ``iterative``.
 
     Examples
     --------
-    >>> parse_rounds("1"), parse_rounds("refine:3")
-    (0, 3)
+    >>> parse_rounds("refine:3")
+    Rounds(steps=3, fresh=False)
     """
     if text == "1":
-        return 0
+        return ONE_ROUND
+    if text == "iterative":
+        return Rounds(MOST_ITERATIONS, fresh=True)
     found = re.fullmatch(r"refine:([0-9]{1,3})", text)
     steps = int(found[1]) if found else 0
     if not 1 <= steps <= MOST_STEPS:
         raise UsageError(
-            f"rounds: {text!r} was found; 1, or refine:R with R from 1 to "
+            f"rounds: {text!r} was found; 1, iterative, or refine:R with R from 1 to "
             f"{MOST_STEPS}, is required; two or three steps are plenty"
         )
-    return steps
+    return Rounds(steps)
 
 
-def require_rounds(study: Study, steps: int) -> None:
+def require_rounds(study: Study, rounds: Rounds) -> None:
     """
     Refuse more rounds than the sites have approved.
 
@@ -49,6 +73,7 @@ def require_rounds(study: Study, steps: int) -> None:
     StudyError
         If the study allows fewer.
     """
+    steps = rounds.steps
     if steps and study.family != "gaussian" and study.rounds < steps + 1:
         raise StudyError(
             f"study {study.name!r}: allows {study.rounds} rounds after the first; "
@@ -58,7 +83,7 @@ def require_rounds(study: Study, steps: int) -> None:
 
 
 def strategy_for(
-    steps: int,
+    rounds: Rounds,
     study: Study,
     desk: CoordinatorDesk,
     folder: RunFolder,
@@ -72,8 +97,8 @@ def strategy_for(
 
     Parameters
     ----------
-    steps : int
-        Newton steps after the one round.
+    rounds : Rounds
+        What follows the one round.
     study : Study
         What is asked.
     desk : CoordinatorDesk
@@ -85,9 +110,9 @@ def strategy_for(
     patience : float
         Seconds to wait for the answers at each point.
     """
-    if not steps:
+    if not rounds.steps:
         return OneRoundGlmm(study, desk.run_id, desk, folder, quorum=quorum, tick=tick)
-    further = RefiningDesk(desk, steps)
+    further = RefiningDesk(desk, rounds.steps, fresh=rounds.fresh)
     return RefinedGlmm(
         study,
         desk.run_id,

@@ -34,6 +34,8 @@ class RefiningDesk:
         Its side of the one round.
     steps : int
         Newton steps at most.
+    fresh : bool
+        Start without the one-round estimate, see :func:`refine`.
 
     Attributes
     ----------
@@ -45,6 +47,7 @@ class RefiningDesk:
 
     desk: CoordinatorDesk
     steps: int
+    fresh: bool = False
     combined: Combined | None = None
     refusals: dict[str, Refused] = field(default_factory=dict)
     bytes_asked: int = 0
@@ -91,7 +94,9 @@ class RefiningDesk:
         if combined is None or combined.study.family == "gaussian":
             return _noted(one_round, "not-needed")
         try:
-            refined = refine(combined, self._asking(combined, carry), self.steps)
+            refined = refine(
+                combined, self._asking(combined, carry), self.steps, fresh=self.fresh
+            )
         except FedglmmError as error:
             refined = _noted(
                 one_round,

@@ -21,9 +21,14 @@ from fedglmm_flower.flower.own_manifest import (
     check_own_manifest,
     read_manifest_file,
 )
+from fedglmm_flower.flower.plan import (
+    Rounds,
+    parse_rounds,
+    require_rounds,
+    strategy_for,
+)
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_log import write_detail
-from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.study import read_study
 
 LOG_NAME = "coordinator.log"
@@ -44,6 +49,8 @@ class RunConfig:
         Fewest sites; None for every expected one.
     manifest : Path or None
         The study's signed manifest at the coordinator; None to run without.
+    rounds : Rounds
+        What follows the one round.
     """
 
     study: Path
@@ -52,6 +59,7 @@ class RunConfig:
     deadline: float
     quorum: int | None
     manifest: Path | None = None
+    rounds: Rounds = ONE_ROUND
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "RunConfig":
@@ -76,12 +84,13 @@ class RunConfig:
             deadline=deadline,
             quorum=quorum or None,
             manifest=_absolute(values, "manifest") if values.get("manifest") else None,
+            rounds=parse_rounds(str(values.get("rounds", "1"))),
         )
 
 
 def run_round(grid: Grid, config: RunConfig) -> None:
     """
-    Read study and keys, run the one round, write the result.
+    Read study and keys, run the rounds, write the result.
 
     Parameters
     ----------
@@ -96,6 +105,7 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         If a file, the sites or the fit stand in the way.
     """
     study = read_study(config.study)
+    require_rounds(study, config.rounds)
     tick = teller(config.run_dir)
     keys = read_keys(config.keys_dir, study)
     manifest = read_manifest_file(config.manifest) if config.manifest else b""
@@ -109,13 +119,14 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         options=Options(quorum=config.quorum, tick=tick),
         manifest=manifest,
     )
-    strategy = OneRoundGlmm(
+    strategy = strategy_for(
+        config.rounds,
         study,
-        desk.run_id,
         desk,
         RunFolder(config.run_dir),
         quorum=config.quorum,
         tick=tick,
+        patience=config.deadline,
     )
     strategy.start(grid, timeout=config.deadline)
 

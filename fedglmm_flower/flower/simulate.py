@@ -24,7 +24,12 @@ from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorK
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
-from fedglmm_flower.flower.plan import parse_rounds, require_rounds, strategy_for
+from fedglmm_flower.flower.plan import (
+    Rounds,
+    parse_rounds,
+    require_rounds,
+    strategy_for,
+)
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
@@ -103,7 +108,8 @@ def simulate(
         False switches the disclosure gate off: the table may be seen here anyway.
     rounds : str
         ``1``, or ``refine:R`` for at most R Newton steps on the sites' own likelihoods
-        after the one round; a study must allow R + 1 ``rounds``.
+        after the one round, or ``iterative`` for as many as are needed from the
+        model without random effects; a study must allow R + 1 ``rounds``, or 41.
     quorum : int, optional
         Fewest sites to fit from.
     seed : int, optional
@@ -133,7 +139,7 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
-    steps = parse_rounds(rounds)
+    further = parse_rounds(rounds)
     target = None if out is None else checked_target(Path(out))
     if target is not None and not overwrite:
         require_no_run(target)
@@ -153,9 +159,9 @@ def simulate(
         method=method,
         anchor=_coefficients(anchor),
     )
-    if study is None and steps and table.study.family != "gaussian":
-        table = replace(table, study=replace(table.study, rounds=steps + 1))
-    require_rounds(table.study, steps)
+    if study is None and further.steps and table.study.family != "gaussian":
+        table = replace(table, study=replace(table.study, rounds=further.steps + 1))
+    require_rounds(table.study, further)
     chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
     options = Options(
         quorum=quorum,
@@ -166,7 +172,7 @@ def simulate(
     )
     # Elsewhere first: a run that fails leaves the results of an earlier one alone.
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
-        result = _round(table, chosen, options, Path(scratch), tell, steps)
+        result = _round(table, chosen, options, Path(scratch), tell, further)
         if target is not None:
             publish(Path(scratch), target)
     return result
@@ -186,7 +192,7 @@ def _round(
     options: Options,
     folder: Path,
     tell: Tick,
-    steps: int,
+    rounds: Rounds,
 ) -> Result:
     study = table.study
     coordinator = new_identity("coordinator")
@@ -226,7 +232,7 @@ def _round(
 
     count = len(study.sites)
     nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
-    strategy = strategy_for(steps, study, desk, RunFolder(folder), tick=tick)
+    strategy = strategy_for(rounds, study, desk, RunFolder(folder), tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Result):  # pragma: no cover - combine returns one

@@ -11,7 +11,7 @@ import pytest
 from fedglmm_flower.coordinator import Result
 from fedglmm_flower.errors import StudyError, UsageError
 from fedglmm_flower.flower.in_process import InProcessGrid
-from fedglmm_flower.flower.plan import parse_rounds, strategy_for
+from fedglmm_flower.flower.plan import Rounds, parse_rounds, strategy_for
 from fedglmm_flower.flower.simulate import simulate
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.asked_points import AskedPoints
@@ -70,6 +70,34 @@ def test_refined_estimates_are_those_of_the_pooled_rows(table, formula, options)
     for a, b in zip(found["random"], pooled["random"], strict=True):
         kind = "sd" if "sd" in a else "corr"
         assert a[kind] == pytest.approx(b[kind], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "method"),
+    [
+        (FORMULA, "binomial", "laplace"),
+        (FORMULA, "binomial", "aghq:2"),
+        ("count ~ x + z + (1 + z || site)", "poisson", "aghq:9"),
+    ],
+)
+def test_an_iterative_fit_owes_nothing_to_the_one_round(table, formula, family, method):
+    """From the model without effects, LA and GH(k) arrive at the pooled fit."""
+    found = simulate(
+        table,
+        formula,
+        family,
+        method=method,
+        rounds="iterative",
+        order=1,
+        release_set="canonical",
+        disclosure=False,
+        compare_pooled=True,
+    ).to_dict()
+
+    assert found["diagnostics"]["refinement"]["state"] == "arrived"
+    assert 5 < found["diagnostics"]["refinement"]["rounds"] < 25
+    assert distance(found, found["pooled"]) < 1e-6
+    assert found["loglik"] == pytest.approx(found["pooled"]["loglik"], abs=1e-7)
 
 
 def test_the_error_of_the_one_round_is_measured(table):
@@ -156,7 +184,7 @@ def binary(federation, rng):
 def refined(federation, grid, steps=3, *, quorum=None):
     """Run the rounds on a grid."""
     strategy = strategy_for(
-        steps,
+        Rounds(steps),
         federation.study,
         federation.desk(),
         federation.folder,
