@@ -1,5 +1,6 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fedglmm_flower.coordinator import Options, Refusal, Result, combine
+from fedglmm_flower.coordinator.admission import open_envelope
+from fedglmm_flower.coordinator.opening import rejection
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
@@ -16,12 +19,12 @@ from fedglmm_flower.envelope import (
     read_public,
     seal,
 )
-from fedglmm_flower.flower.exchange import Refused
+from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.flower.exchange import Admitted, Refused
 from fedglmm_flower.flower.files import file_name
+from fedglmm_flower.flower.run_folder import MIN_BROADCAST
 from fedglmm_flower.flower.site_desk import PASSPHRASE
 from fedglmm_flower.study import Study
-
-MIN_BROADCAST = 3
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,22 @@ class CoordinatorDesk:
     def key_id(self) -> str:
         """Identifier of the key that releases are sealed to."""
         return self.keys.identity.public.encrypt_id
+
+    def admit(self, site: str, sealed: bytes) -> Admitted | Refused:
+        """Prove a release by its envelope alone; it is decoded when all are in."""
+        try:
+            content = open_envelope(
+                self.study,
+                site,
+                sealed,
+                run_id=self.run_id,
+                identity=self.keys.identity,
+                publics=self.keys.publics,
+            )
+        except EnvelopeError as error:
+            why = rejection(error)
+            return Refused(site, why.code, why.public)
+        return Admitted(site, hashlib.sha256(content).hexdigest())
 
     def combine(
         self,
