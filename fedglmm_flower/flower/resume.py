@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from fedglmm_flower.coordinator import Options, Result
 from fedglmm_flower.coordinator.result import NAME as RESULT
@@ -22,6 +23,8 @@ from fedglmm_flower.flower.exchange import Refused, Tick, no_tick, refusal
 from fedglmm_flower.flower.run_folder import RunFolder, SavedRun, Terms
 from fedglmm_flower.flower.site_files import FIRST_RUN, read_sealed, run_of
 from fedglmm_flower.study import Study, read_study
+
+DEFAULTS: Final = Terms()
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def combine_files(
     keys: Path,
     out: Path,
     run: str = FIRST_RUN,
-    terms: Terms = Terms(),
+    terms: Terms = DEFAULTS,
     tell: Tick = no_tick,
 ) -> Combined:
     """
@@ -180,8 +183,8 @@ def _begun(folder: RunFolder, study: Study, run_id: str) -> dict[str, bytes]:
     if not (folder.path / "run.json").exists():
         if (folder.path / RESULT).exists():
             raise UsageError(
-                f"{folder.path}: holds a result and is no folder of a run; a new folder "
-                "is required; choose another name"
+                f"{folder.path}: holds a result and is no folder of a run; a new "
+                "folder is required; choose another name"
             )
         return {}
     saved = folder.read()

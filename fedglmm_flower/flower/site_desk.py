@@ -33,7 +33,7 @@ from fedglmm_flower.site import (
 from fedglmm_flower.site.answers import NAME as ANSWERS
 from fedglmm_flower.site.answers import AnswerStore, ReleaseKey
 from fedglmm_flower.site.fit_check import fit_check
-from fedglmm_flower.site.snapshot import SnapshotSource
+from fedglmm_flower.site.watched import WatchedSource
 from fedglmm_flower.study import parse_study
 from fedglmm_flower.study.whole_file import write_whole
 
@@ -116,7 +116,7 @@ class SiteDesk:
         if answers is not None:
             # Before the gate: a site that refuses receives the estimates all the same.
             answers.keep_question(study.digest, request.run_id, request.study)
-        rows = SnapshotSource(self.source)
+        rows = WatchedSource(self.source)
         payload = encode_release(release(study, rows, self.policy, site=self.site))
         binding = Binding("release", study.digest, request.run_id, self.site)
 
@@ -130,7 +130,9 @@ class SiteDesk:
         key = ReleaseKey(study.digest, self.site, rows.digest, self.policy)
         kept = answers.release(key, payload)
         sealed = answers.answer(
-            key, request.run_id, coordinator.encrypt_id, lambda: sealed_form(kept)
+            key,
+            (request.run_id, coordinator.encrypt_id),
+            lambda: sealed_form(kept),
         )
         return SealedRelease(self.site, sealed)
 

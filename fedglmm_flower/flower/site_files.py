@@ -115,8 +115,8 @@ def receive_file(config: Path, result: Path) -> Path:
     if study is None:
         raise EnvelopeError(
             f"{result}: is of run {claimed.run!r} of study {claimed.study[:16]}...; a "
-            f"result of a run that site {desk.site!r} was asked in is required; nothing "
-            "was stored; check which file was sent"
+            f"result of a run that site {desk.site!r} was asked in is required; "
+            "nothing was stored; check which file was sent"
         )
     desk.receive(Delivery(claimed.study, claimed.run, sealed), study)
     return desk.inbox

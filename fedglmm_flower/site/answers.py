@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS release(
   key TEXT PRIMARY KEY, study TEXT NOT NULL, snapshot TEXT NOT NULL,
   body BLOB NOT NULL, sha256 TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answer(
-  release TEXT REFERENCES release, run TEXT, recipient TEXT,
-  body BLOB NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY(release, run, recipient));
+  release TEXT REFERENCES release, place TEXT,
+  body BLOB NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY(release, place));
 """
 
 
@@ -118,38 +118,38 @@ class AnswerStore:
         return self._checked(*row)
 
     def answer(
-        self, key: ReleaseKey, run: str, recipient: str, seal: Callable[[], bytes]
+        self, key: ReleaseKey, place: Sequence[str], seal: Callable[[], bytes]
     ) -> bytes:
         """
-        The sealed form of a release for a run, made once.
+        The sealed form of a release for one place in an exchange, made once.
 
         Parameters
         ----------
         key : ReleaseKey
             Of a release that is kept.
-        run, recipient : str
-            What it is sealed for.
+        place : sequence of str
+            What it is sealed for: the run, the recipient's key, whatever else binds it.
         seal : callable
             Makes it if there is none.
         """
-        place = (key.digest, run, recipient)
+        at = (key.digest, json.dumps(list(place)))
         with self._open() as base:
-            found = "SELECT body, sha256 FROM answer WHERE release = ? AND run = ? "
-            found += "AND recipient = ?"
-            row = base.execute(found, place).fetchone()
+            row = base.execute(
+                "SELECT body, sha256 FROM answer WHERE release = ? AND place = ?", at
+            ).fetchone()
             if row is None:
                 body = seal()
                 row = (body, _digest(body))
-                base.execute("INSERT INTO answer VALUES(?, ?, ?, ?, ?)", (*place, *row))
+                base.execute("INSERT INTO answer VALUES(?, ?, ?, ?)", (*at, *row))
         return self._checked(*row)
 
-    def _checked(self, body: bytes, digest: str) -> bytes:
-        if _digest(body) != digest:
+    def _checked(self, body: object, digest: str) -> bytes:
+        if not isinstance(body, bytes) or _digest(body) != digest:
             raise StorageError(
                 f"{self.path}: an answer in it is not what was kept; an undamaged file "
                 "is required; restore it from a backup"
             )
-        return bytes(body)
+        return body
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

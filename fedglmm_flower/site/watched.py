@@ -9,7 +9,7 @@ from fedglmm_flower.errors import DataError
 from fedglmm_flower.site.source import TableSource
 
 
-class SnapshotSource:
+class WatchedSource:
     """
     A source that takes the digest of every column it is asked for while it is read.
 
