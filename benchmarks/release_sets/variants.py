@@ -65,6 +65,16 @@ def anchored(order: int, *, bend: bool = True) -> Make:
     return make
 
 
+def named(release_set: str, order: int) -> Make:
+    """A set that a study can ask for by its name."""
+
+    def make(case: Case) -> Asked:
+        count = len(release_statistics(case.model, release_set, order))
+        return Asked(case.targets(release_set, order), count)
+
+    return make
+
+
 class ThirdInIntercept(Expansion):
     """
     The whole third derivative in the direction of the intercept, in place of the bend.
@@ -217,7 +227,7 @@ def _means(expansion: Expansion, rows: AtomRows, kind: str) -> FloatArray:
 
 VARIANTS: dict[str, Make] = {
     **{f"plain K={k}": plain(k) for k in (2, 3, 4, 5, 6)},
-    **{f"anchored K={k}": anchored(k) for k in (1, 2, 3, 4)},
+    **{f"anchored K={k}": anchored(k) for k in (1, 2, 3, 4, 5)},
     "anchored K=2, no bend": anchored(2, bend=False),
     "anchored K=3, no bend": anchored(3, bend=False),
     "anchored K=2, third derivative": third(2),
@@ -232,4 +242,5 @@ VARIANTS: dict[str, Make] = {
     "anchored, tables, moments to 2": tables(2, anchored(2)),
     "anchored, pairs to 3, others to 2": narrow(3, 2, anchored(2)),
     "anchored, pairs to 4, others to 2": narrow(4, 2, anchored(2)),
+    **{f"anchored-pairs:{k}": named("anchored-pairs", k) for k in (3, 4, 5)},
 }

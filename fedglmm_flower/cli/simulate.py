@@ -11,7 +11,7 @@ from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.simulate import simulate as run_simulation
 from fedglmm_flower.report import summary_text
 from fedglmm_flower.site import read_policy
-from fedglmm_flower.study.release import SETS
+from fedglmm_flower.study.products import SETS
 
 NOT_CONVERGED = 4
 
@@ -51,7 +51,10 @@ def simulate(
     ] = None,
     release_set: Annotated[
         str | None,
-        typer.Option(help="anchored, canonical, public, joint; the best by default."),
+        typer.Option(
+            help="anchored, canonical, public (each also with -pairs or -tables), "
+            "joint; the best by default."
+        ),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="reml, ml, laplace or aghq:K.")

@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from fedglmm_flower.cli.needs import needs_of, show_needs
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.site import Policy
 from fedglmm_flower.site.whole_table import read_table, study_of_table
-from fedglmm_flower.study import Study, read_study, write_study
+from fedglmm_flower.study import read_study, write_study
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
 
@@ -35,7 +35,8 @@ def init(
     levels: Annotated[list[str] | None, typer.Option(help="COL=a,b,c")] = None,
     order: Annotated[int | None, typer.Option(min=1, max=MAX_ORDER)] = None,
     release_set: Annotated[
-        str | None, typer.Option(help="anchored, canonical, joint")
+        str | None,
+        typer.Option(help="anchored, canonical (with -pairs or -tables), joint"),
     ] = None,
     method: Annotated[str | None, typer.Option()] = None,
 ) -> None:
@@ -78,20 +79,15 @@ def check(
     path: Annotated[Path, typer.Argument(help="study.toml")],
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Check a study, and count what each order sends and the rows it needs."""
+    """Check a study; count what each set sends, and the rows and cells it needs."""
     study = read_study(path)
-    rows = _counts(study)
+    accepted, others = needs_of(study)
     if as_json:
-        typer.echo(json.dumps({"digest": study.digest, "orders": rows}))
+        plain = {"orders": accepted, "around": others}
+        typer.echo(json.dumps({"digest": study.digest, **plain}))
         return
     typer.echo(f"digest {study.digest}")
-    typer.echo("a site sends the first of these that its disclosure gate lets out:")
-    typer.echo("set        order  statistics  rows needed at a site (default policy)")
-    for row in rows:
-        typer.echo(
-            f"{row['set']:9s}  {row['order']:5d}  {row['statistics']:10d}  "
-            f"{row['rows']:6d}"
-        )
+    show_needs(accepted, others)
 
 
 @app.command("show")
@@ -117,12 +113,3 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
             detail = f"bounds {column.low} to {column.high}"
         unit = f" [{column.unit}]" if column.unit else ""
         typer.echo(f"  {column.name}{unit}: {column.kind}, {detail}")
-
-
-def _counts(study: Study) -> list[dict[str, Any]]:
-    policy, rows = Policy(), []
-    for name, order in study.offers:
-        count = len(study.statistics(order, name))
-        needed = max(policy.min_rows, -int(-policy.rows_per_statistic * count // 1))
-        rows.append({"set": name, "order": order, "statistics": count, "rows": needed})
-    return rows

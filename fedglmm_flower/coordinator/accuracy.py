@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.offers import Offer
+from fedglmm_flower.study.products import split_set
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -17,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 # Error of a set in steps to it from the one below.  Plain moments gain the more the
 # higher the order; the anchored set below holds most of what the one above does.
 _ANCHORED = 1.0
+# What pairs lack of the products of many columns, the set below lacks as well.
+_ANCHORED_PAIRS = 2.0
 _CANONICAL = {2: 1.0, 3: 0.5}
 _CANONICAL_HIGH = 0.3
 # Where a column is this heavy-tailed at some site (fourth standardised moment; three
@@ -52,12 +55,16 @@ def share_of_step(offers: Iterable[Offer], tails: float = 3.0) -> float:
     0.5
     """
     heavy = _HEAVY if tails > HEAVY else 0.0
-    return max(
-        max(heavy, _CANONICAL.get(order, _CANONICAL_HIGH))
-        if name in ("canonical", "joint")
-        else _ANCHORED
-        for name, order in offers
-    )
+    return max(_share(offer, heavy) for offer in offers)
+
+
+def _share(offer: Offer, heavy: float) -> float:
+    (base, products), order = split_set(offer[0]), offer[1]
+    if base not in ("canonical", "joint"):
+        return _ANCHORED_PAIRS if products == "pairs" else _ANCHORED
+    # Of pairs the products of many columns are those of the order below.
+    known = order - 1 if products == "pairs" else order
+    return max(heavy, 1.0 if known < 2 else _CANONICAL.get(known, _CANONICAL_HIGH))
 
 
 def heaviest_tails(targets: Iterable[Targets], factors: Sequence[bool]) -> float:

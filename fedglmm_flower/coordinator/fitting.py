@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -39,6 +39,9 @@ from fedglmm_flower.coordinator.targets import Targets
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.offers import Offer
+from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.products import Products, split_set
 from fedglmm_flower.study.release import moment_degrees
 from fedglmm_flower.study.study import Study
 
@@ -203,10 +206,7 @@ def _share(
 ) -> float:
     """Error as a share of the step, by the sites that are not exact."""
     open_ones = [block for block, many in draws.items() if not many[0].rows.exact]
-    offers = {
-        (opened[b[0]].released.release_set, opened[b[0]].released.order)
-        for b in open_ones
-    }
+    offers = {opened[b[0]].offer for b in open_ones}
     tails = heaviest_tails([targets[b] for b in open_ones], model.factors)
     return share_of_step(offers, tails)
 
@@ -230,6 +230,20 @@ def _attempt(
         return None
 
 
+def _degrees(
+    model: Model, offers: Collection[Offer]
+) -> dict[Products, dict[Monomial, int]]:
+    """Order from which on a release holds a moment function, by kind of products."""
+    highest: dict[Products, int] = {}
+    for name, order in offers:
+        products = split_set(name)[1]
+        # Tables that cannot be met are given up for the plain products.
+        kinds: set[Products] = {products} if products == "pairs" else {products, "all"}
+        for kind in kinds:
+            highest[kind] = max(order, highest.get(kind, 1))
+    return {kind: moment_degrees(model, k, kind) for kind, k in highest.items()}
+
+
 def _draw(
     study: Study,
     opened: Mapping[str, Opened],
@@ -240,7 +254,7 @@ def _draw(
 ) -> tuple[dict[Block, list[PseudoSite]], dict[Block, list[PseudoSite]]]:
     """Several draws of pseudo-data for each cluster, and some of one order lower."""
     model = study.model
-    degrees = moment_degrees(model, max(o.released.order for o in opened.values()))
+    degrees = _degrees(model, {one.offer for one in opened.values()})
     rows = [planned_rows(t) for t in targets.values()]
     starts = Starts.for_rows(seed, max(rows))
     count = int(np.clip(MOST_ROWS // sum(rows), FEWEST_DRAWS, most_draws))
@@ -249,17 +263,24 @@ def _draw(
 
     def cluster(name: Block) -> tuple[list[PseudoSite], list[PseudoSite]]:
         block = numbers[name] * MOST_DRAWS
-        wanted, order = targets[name], opened[name[0]].released.order
+        wanted, (release_set, order) = targets[name], opened[name[0]].offer
+        products = split_set(release_set)[1]
+        held = degrees[products]
         first = pseudo_site(model, wanted, starts, block)
         if first.rows.exact:
             return [first], [first]
         # Fewer rows than moments are all but determined by them, and slow to find.
         scarce = wanted.n_rows < len(wanted.moments)
         lowest = order if scarce and wanted.anchored is None else 2
+        if first.residual > UNMATCHED and products == "tables":
+            # Cells of few rows: what the factors do together is left out first.
+            held = degrees["all"]
+            wanted = wanted.lower(held, order)
+            first = pseudo_site(model, wanted, starts, block)
         while first.residual > UNMATCHED and order > lowest:
             # Heavy tails: a lower order that is met tells more than a higher missed.
             order -= 1
-            wanted = wanted.lower(degrees, order)
+            wanted = wanted.lower(held, order)
             first = pseudo_site(model, wanted, starts, block)
         enough = count
         if wanted.anchored is not None:
@@ -273,7 +294,7 @@ def _draw(
         if wanted.anchored is not None and order == 2 and not wanted.anchored.public:
             below = wanted.unbent()
         else:
-            below = wanted.lower(degrees, order - 1)
+            below = wanted.lower(held, order - 1)
         few = [
             pseudo_site(model, below, starts, block + k) for k in range(FEWEST_DRAWS)
         ]

@@ -14,7 +14,7 @@ from fedglmm_flower.errors import (
     WireError,
 )
 from fedglmm_flower.site.released import MAX_CLUSTERS, REMAINDER, Released
-from fedglmm_flower.study.offers import write_offer
+from fedglmm_flower.study.offers import Offer, write_offer
 from fedglmm_flower.study.study import Study
 
 # Refusals that belong to ordinary work: the quorum does not wait for these sites.
@@ -48,6 +48,11 @@ class Opened:
     released: Released
     targets: tuple[Targets, ...]
     bytes_sent: int
+
+    @property
+    def offer(self) -> Offer:
+        """Set and order of the release."""
+        return self.released.release_set, self.released.order
 
     @property
     def n_rows(self) -> int:

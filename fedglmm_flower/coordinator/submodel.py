@@ -12,8 +12,10 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.expression import Expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.model import Model, ModelColumn
+from fedglmm_flower.study.offers import Offer
 from fedglmm_flower.study.polynomial import Monomial, divisors
-from fedglmm_flower.study.release import moment_degrees, response_order
+from fedglmm_flower.study.products import split_set
+from fedglmm_flower.study.release import moment_degrees, response_degrees
 from fedglmm_flower.study.study import Study
 
 
@@ -56,7 +58,7 @@ class Submodel:
             out[at] = exponent
         return tuple(out)
 
-    def targets(self, targets: Targets, order: int) -> Targets:
+    def targets(self, targets: Targets, offer: Offer) -> Targets:
         """
         The sums that belong to this model.
 
@@ -64,8 +66,8 @@ class Submodel:
         ----------
         targets : Targets
             Released sums of one site.
-        order : int
-            Order of its release.
+        offer : (str, int)
+            Set and order of its release.
 
         Returns
         -------
@@ -74,16 +76,17 @@ class Submodel:
             released model is left out: it describes that model's likelihood.
         """
         moments, responses = targets.moments, targets.responses
+        (_, products), order = split_set(offer[0]), offer[1]
         kept = {
             m: moments[self.released_monomial(m)]
-            for m in moment_degrees(self.model, order)
+            for m in moment_degrees(self.model, order, products)
             if self.released_monomial(m) in moments
         }
         if self.released.is_joint:
             return joint_targets(self.released, self.model, targets, kept)
         answered = {
             m: responses[self.released_monomial(m)]
-            for m in moment_degrees(self.model, response_order(self.model, order))
+            for m in response_degrees(self.model, order, products)
             if self.released_monomial(m) in responses
         }
         return replace(targets, moments=kept, responses=answered, anchored=None)
@@ -91,7 +94,7 @@ class Submodel:
     def blocks(self, opened: Mapping[str, Opened]) -> dict[Block, Targets]:
         """The sums of every cluster that belong to this model."""
         return {
-            block: self.targets(targets, opened[block[0]].released.order)
+            block: self.targets(targets, opened[block[0]].offer)
             for block, targets in blocks_of(opened).items()
         }
 

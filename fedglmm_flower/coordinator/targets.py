@@ -100,9 +100,11 @@ class Targets:
     shapes: FloatArray | None = None
 
     def lower(self, degrees: Mapping[Monomial, int], order: int) -> "Targets":
-        """The same sums with moments up to a lower order."""
-        kept = {m: v for m, v in self.moments.items() if degrees[m] <= order}
-        left = {m: v for m, v in self.responses.items() if degrees[m] <= max(1, order)}
+        """The same sums with moments up to a lower order, of those with a degree."""
+        far = max(1, order) + 1
+        kept = {m: v for m, v in self.moments.items() if degrees.get(m, far) <= order}
+        least = max(1, order)
+        left = {m: v for m, v in self.responses.items() if degrees.get(m, far) <= least}
         return replace(self, moments=kept, responses=left)
 
     def unbent(self) -> "Targets":

@@ -86,8 +86,9 @@ def simulate(
         A ``study.toml`` to use instead of proposing one from the table.
     order : int, optional
         Highest order K of the moments, 4 unless said otherwise.
-    release_set : {"anchored", "canonical", "joint", "public"}, optional
-        Set of statistics.
+    release_set : str, optional
+        Set of statistics: ``anchored``, ``canonical``, ``joint`` or ``public``; all but
+        ``joint`` also with ``-pairs`` or ``-tables``, which hold other products.
     anchor : mapping or path, optional
         Public anchor: coefficients by column, or a file of them such as the
         ``result.json`` of another run; ``"local"`` for each site's own.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
 FloatArray = npt.NDArray[np.float64]
+ROLES: Final = ("x", "y")
 
 
 def cell_rules(
@@ -30,18 +32,18 @@ def cell_rules(
     with the response give its events and non-events.
     """
     factor_at = [i for i, is_factor in enumerate(model.factors) if is_factor]
-    for role in ("x", "y"):
-        for subset in sorted(
-            _crossed(model, statistics, role), key=lambda s: (len(s), s)
-        ):
+    for role in ROLES:
+        demands = demanded_cells(model, statistics, role, policy)
+        for subset in sorted(demands, key=lambda s: (len(s), s)):
+            least = demands[subset]
             table = moments.cells.table([factor_at.index(i) for i in subset])
             label = " x ".join(model.atoms[i].name for i in subset) or "all rows"
             cells = [_cell(model, subset, codes) for codes in table.codes]
             if role == "x":
-                yield _smallest("cells", label, "rows", table.rows, cells, policy)
+                yield _smallest("cells", label, "rows", table.rows, cells, least)
                 continue
             for what, counts in table.named.items():
-                yield _smallest("response-cells", label, what, counts, cells, policy)
+                yield _smallest("response-cells", label, what, counts, cells, least)
             yield from _uniform(table, cells)
 
 
@@ -156,25 +158,54 @@ def value_rules(
             continue
         cells = [f"{name} = {value:g}" for value in found.values]
         for what, counts in {"rows": found.counts.rows, **found.counts.named}.items():
-            yield _smallest("values", name, what, counts, cells, policy)
+            yield _smallest("values", name, what, counts, cells, policy.min_cell)
 
 
-def _crossed(
-    model: Model, statistics: tuple[Statistic, ...], role: str
-) -> set[tuple[int, ...]]:
-    """Sets of factors whose joint counts are determined, with all their subsets."""
-    found: set[tuple[int, ...]] = {()}
+def demanded_cells(
+    model: Model, statistics: tuple[Statistic, ...], role: str, policy: Policy
+) -> dict[tuple[int, ...], int]:
+    """
+    Sets of factors whose joint counts are determined, each with its smallest cell.
+
+    Parameters
+    ----------
+    model : Model
+        The question.
+    statistics : tuple of Statistic
+        What would be sent.
+    role : {"x", "y"}
+        Counts of rows, or of the response.
+    policy : Policy
+        The officer's thresholds.
+
+    Returns
+    -------
+    dict
+        Factors, by their place among the atoms, with the fewest rows or responses that
+        a cell of theirs may have: ``min_cell``, and more than ``s / d`` where a cell
+        has ``s`` sums of ``d`` columns, since fewer rows have no more values than these
+        sums fix.
+    """
+    inside: dict[tuple[int, ...], set[tuple[int, ...]]] = {(): set()}
     for s in statistics:
         if s.role != role:
             continue
-        continuous = any(
-            e for e, f in zip(s.monomial, model.factors, strict=True) if not f
-        )
-        if not continuous:
-            at = tuple(i for i, e in enumerate(s.monomial) if e)
+        pairs = list(zip(s.monomial, model.factors, strict=True))
+        at = tuple(i for i, (e, factor) in enumerate(pairs) if factor and e)
+        part = tuple(0 if factor else e for e, factor in pairs)
+        if at not in inside:
             for size in range(len(at) + 1):
-                found.update(combinations(at, size))
-    return found
+                for subset in combinations(at, size):
+                    inside.setdefault(subset, set())
+        if any(part):
+            inside[at].add(part)
+    demands = {}
+    for subset, parts in inside.items():
+        columns = sum(any(column) for column in zip(*parts, strict=True))
+        open_from = len(parts) // columns + 1 if columns else 1
+        whole = role == "x" and not subset  # the rows of a site have their own rules
+        demands[subset] = policy.min_cell if whole else max(policy.min_cell, open_from)
+    return demands
 
 
 def _smallest(
@@ -183,17 +214,17 @@ def _smallest(
     what: str,
     counts: FloatArray,
     cells: list[str],
-    policy: Policy,
+    least: int,
 ) -> Finding:
     positive = np.where(counts > 0, counts, np.inf)
     at = int(positive.argmin())
     smallest = None if np.isinf(positive[at]) else float(positive[at])
-    passed = smallest is None or smallest >= policy.min_cell
+    passed = smallest is None or smallest >= least
     seen = "no" if smallest is None else f"{smallest:g}"
     return Finding(
         rule,
         passed,
         f"smallest cell: {seen} {what} in a cell of {label}, at least "
-        f"{policy.min_cell} required (merge its levels)",
+        f"{least} required (merge its levels)",
         "" if passed else cells[at],
     )

@@ -91,7 +91,7 @@ def row_cells(model: Model, rows: AtomRows) -> CellCounts:
     codes = rows.values[:, list(model.factors)].astype(np.int64)
     y, m = rows.response, rows.trials
     one = np.ones(len(y))
-    if model.family == "binomial" or _response_is_binary(model):
+    if model.family == "binomial" or response_is_binary(model):
         some, not_all = (y > 0).astype(np.float64), (y < m).astype(np.float64)
         return CellCounts(codes, one, y, m - y, some, not_all)
     if model.family in ("poisson", "nbinom2"):
@@ -99,7 +99,8 @@ def row_cells(model: Model, rows: AtomRows) -> CellCounts:
     return CellCounts(codes, one)
 
 
-def _response_is_binary(model: Model) -> bool:
+def response_is_binary(model: Model) -> bool:
+    """Whether the response is a 0/1 column or a level of a factor."""
     response = model.response
     if response.column is not None:
         return True

@@ -32,6 +32,7 @@ from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.values import ValueCounts, count_values
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.products import join_set, split_set
 from fedglmm_flower.study.release import (
     Statistic,
     linear_sums,
@@ -95,9 +96,8 @@ def summarise_clusters(
     """
     model = study.moment_model
     order = max(k for _, k in study.offers)
-    basis = JOINT if study.is_joint else "canonical"
-    statistics = release_statistics(model, basis, order)
-    anchored = any(offered == "anchored" for offered, _ in study.offers)
+    statistics = _summed(study)
+    anchored = any(split_set(offered)[0] == "anchored" for offered, _ in study.offers)
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
     reader = _Reader(study, source, name, size)
     tallies: dict[Path, _Tally] = {}
@@ -125,6 +125,18 @@ def summarise_clusters(
         for path, again in _rows_again(clusters, kept, reader, most):
             clusters[path] = _with_anchor(model, clusters[path], again)
     return SiteMoments(clusters, n_missing)
+
+
+def _summed(study: Study) -> tuple[Statistic, ...]:
+    """Sums of all acceptable releases, but for those at an anchor."""
+    found = []
+    for name, order in study.offers:
+        base, products = split_set(name)
+        basis = base if base == JOINT else join_set("canonical", products)
+        found.append(release_statistics(study.moment_model, basis, order))
+    # The largest holds most of the others, all of them where products are alike.
+    found.sort(key=len, reverse=True)
+    return tuple(dict.fromkeys(s for statistics in found for s in statistics))
 
 
 def _require_sums(

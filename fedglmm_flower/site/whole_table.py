@@ -30,7 +30,13 @@ from fedglmm_flower.study.file import read_study
 from fedglmm_flower.study.formula import Formula, parse_formula
 from fedglmm_flower.study.grouping import cluster_columns
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.offers import Offer, best_offer, parse_offer
+from fedglmm_flower.study.offers import (
+    Offer,
+    best_offer,
+    moderate_order,
+    parse_offer,
+)
+from fedglmm_flower.study.products import SETS, join_set, split_set
 from fedglmm_flower.study.study import Study
 
 DEFAULT_ORDER = 4
@@ -254,12 +260,13 @@ def _propose(
         scales=scales,
     )
     if anchor is not None:
-        if release_set not in (None, "anchored", "public"):
+        base, products = split_set(release_set or "public")
+        if base not in ("anchored", "public"):
             raise UsageError(
                 f"simulate: a public anchor and the {release_set} set; the public set "
                 "is required with an anchor; leave one of the two out"
             )
-        release_set = "public"
+        release_set = join_set("public", products)
     name, k = _first(study.model, order, release_set)
     given = tuple(sorted((anchor or {}).items()))
     study = replace(study, release_set=name, order=k, anchor=given)
@@ -273,9 +280,13 @@ def _first(model: Model, order: int | None, release_set: str | None) -> Offer:
     """The set that is asked first: the best one, or what the user says."""
     best, usual = best_offer(model)
     name = release_set or best
-    alike = name == best or (name == "public" and best == "anchored")
-    default = usual if alike else DEFAULT_ORDER
-    return parse_offer(f"{name}:{default if order is None else order}")
+    if order is None:
+        base, products = split_set(name)
+        alike = base == best or (base == "public" and best == "anchored")
+        order = usual if alike else DEFAULT_ORDER
+        if products != "all" and name in SETS and model.family != "gaussian":
+            order = moderate_order(model, name)
+    return parse_offer(f"{name}:{order}")
 
 
 def _column(table: Table, name: str) -> str:

@@ -47,7 +47,7 @@ class ReleaseTable(_Strict):
     """``[release]``."""
 
     accept: tuple[str, ...] = ()
-    set: Literal["canonical", "anchored", "public", "joint"] | None = None
+    set: str | None = None
     order: Annotated[int, Field(ge=1, le=6, strict=True)] | None = None
     anchor: dict[str, Number] = {}
 

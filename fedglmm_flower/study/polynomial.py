@@ -6,7 +6,7 @@ indicator of level l).  Powers of an indicator collapse, and the product of two
 levels of one factor vanishes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from math import comb, prod
 
@@ -108,6 +108,7 @@ def products_by_degree(
     factors: Sequence[bool],
     *,
     limit: int | None = None,
+    last: Callable[[Monomial], bool] | None = None,
 ) -> dict[Monomial, int]:
     """
     Monomials that span all products of at most ``order`` columns.
@@ -126,6 +127,8 @@ def products_by_degree(
     limit : int or None
         Stop as soon as there are more monomials than this: a hostile study is
         refused before its moment functions fill the memory.
+    last : callable or None
+        Which monomials of the highest degree belong; all of them where None.
 
     Returns
     -------
@@ -143,7 +146,9 @@ def products_by_degree(
         for m in frontier:
             for s in single:
                 extended = multiply_monomials(m, s, factors)
-                if extended is not None and extended not in degree:
+                if extended is None or extended in degree:
+                    continue
+                if k < order or last is None or last(extended):
                     found.add(extended)
             if limit is not None and len(degree) + len(found) > limit:
                 return degree | dict.fromkeys(found, k)

@@ -9,7 +9,7 @@ is weighted by the response divided by its exposure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -17,7 +17,8 @@ from fedglmm_flower.errors import StudyError
 from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.joint import JOINT, count_atoms
 from fedglmm_flower.study.model import Model, ModelColumn
-from fedglmm_flower.study.polynomial import Monomial, products_by_degree
+from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.products import SETS, Products, degrees_of, split_set
 from fedglmm_flower.study.shapes import SHAPES
 
 Role = Literal[
@@ -40,7 +41,6 @@ ANCHORED: tuple[Role, ...] = ("anchor", "value", "score", "information", "bend")
 # What a local anchor has no need to send tells a public one.
 PUBLIC: Role = "score"
 
-SETS = ("canonical", "anchored", "public", JOINT)
 MAX_ORDER = 6
 MAX_STATISTICS = 20_000
 
@@ -72,13 +72,14 @@ class Statistic:
         ``log_factorial`` belongs to; 0 elsewhere.
     degree : int
         Number of model columns in the product; a release of order K holds the
-        statistics of degree at most K.
+        statistics of degree at most K, of its kind of products.  A sum is the same
+        whatever set it belongs to, so that this is no part of its identity.
     """
 
     role: Role
     measure: Measure
     monomial: Monomial
-    degree: int
+    degree: int = field(compare=False)
     column: int = 0
 
 
@@ -118,19 +119,40 @@ def linear_sums(
     return {model.constant: -float(n_rows), **rows}
 
 
-def response_order(model: Model, order: int) -> int:
-    """Order to which products with the response are summed in a release of order K."""
-    return order if (model.family, model.link) in TWO_MEASURES else 1
+def response_degrees(
+    model: Model, order: int, products: Products = "all"
+) -> dict[Monomial, int]:
+    """Moment functions whose products with the response are summed, by degree."""
+    if (model.family, model.link) in TWO_MEASURES:
+        return moment_degrees(model, order, products)
+    return moment_degrees(model, 1)
 
 
-def moment_degrees(model: Model, order: int) -> dict[Monomial, int]:
-    """Moment functions with at most ``order`` model columns, by degree."""
+def moment_degrees(
+    model: Model, order: int, products: Products = "all"
+) -> dict[Monomial, int]:
+    """
+    Moment functions of a release of an order, by degree.
+
+    See :func:`~fedglmm_flower.study.products.degrees_of`.
+
+    Raises
+    ------
+    StudyError
+        If there are too many of them, or the order leaves out the columns themselves.
+    """
+    if products == "pairs" and order == 1:
+        raise StudyError(
+            "release set: pairs of order 1 have no products of two columns; an order "
+            f"from 2 to {MAX_ORDER} is required; change the study"
+        )
     columns = [column.polynomial for column in model.fixed]
     for effect in model.random:
         columns.extend(column.polynomial for column in effect.columns)
     if model.offset_column is not None:
         columns.append(model.offset_column.polynomial)
-    degrees = products_by_degree(columns, order, model.factors, limit=MAX_STATISTICS)
+    levels = [len(atom.levels) for atom in model.atoms]
+    degrees = degrees_of(products, columns, order, levels, limit=MAX_STATISTICS)
     if len(degrees) > MAX_STATISTICS:
         raise StudyError(
             f"release set: more than {MAX_STATISTICS} moment functions at order "
@@ -154,8 +176,11 @@ def release_statistics(
     ----------
     model : Model
         The question.
-    release_set : {"canonical", "anchored", "public", "joint"}
-        Name of the set.  ``anchored`` is the canonical one with what the cumulant
+    release_set : str
+        Name of the set, ``canonical``, ``anchored``, ``public`` or ``joint``; the first
+        three may end in ``-pairs`` or ``-tables``, which says what products they hold
+        (:mod:`fedglmm_flower.study.products`).
+        ``anchored`` is the canonical one with what the cumulant
         function does at the site's own penalised estimate, ``public`` with what it
         does at the study's anchor; ``joint`` holds all products of columns and
         response, and is asked of a
@@ -179,15 +204,18 @@ def release_statistics(
             f"release set: {release_set!r} is not known; one of {', '.join(SETS)} is "
             "required; change the study"
         )
-    if release_set in ("anchored", "public") and model.family == "gaussian":
+    base, products = split_set(release_set)
+    shaped = base in ("anchored", "public") or products != "all"
+    if shaped and model.family == "gaussian":
         raise StudyError(
             f"release set: {release_set} with family gaussian; the canonical set is "
             "lossless there and smaller; change the study"
         )
-    if release_set == "anchored" and (model.family, model.link) in TWO_MEASURES:
+    if base == "anchored" and (model.family, model.link) in TWO_MEASURES:
         raise StudyError(
-            f"release set: anchored with {model.family} and link {model.link}; the set "
-            "exists for binomial with logit, poisson and gamma; ask the canonical set"
+            f"release set: {release_set} with {model.family} and link {model.link}; "
+            "the set exists for binomial with logit, poisson and gamma; ask the "
+            "canonical set"
         )
     if not 1 <= order <= MAX_ORDER:
         raise StudyError(
@@ -201,10 +229,10 @@ def release_statistics(
                 f"order from 2 to {MAX_ORDER} is required; change the study"
             )
         return _joint(_Key(model), order)
-    canonical = _canonical(_Key(model), effective_order(model, order))
-    if release_set == "canonical":
+    canonical = _canonical(_Key(model), effective_order(model, order), products)
+    if base == "canonical":
         return canonical
-    if release_set == "public":
+    if base == "public":
         return canonical + _public(_Key(model))
     return canonical + _anchored(_Key(model))
 
@@ -223,11 +251,11 @@ class _Key:
 
 
 @lru_cache(maxsize=64)
-def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
+def _canonical(key: _Key, order: int, products: Products) -> tuple[Statistic, ...]:
     model = key.model
     measure = measure_of(model)
     weighted = model.weights is not None
-    degrees = moment_degrees(model, order)
+    degrees = moment_degrees(model, order, products)
     found = [
         Statistic("x", measure, m, d)
         for m, d in degrees.items()
@@ -243,8 +271,8 @@ def _canonical(key: _Key, order: int) -> tuple[Statistic, ...]:
         if model.offset is not None:
             found.append(Statistic("offset", "rows", model.constant, 1))
     else:
-        products = moment_degrees(model, response_order(model, order))
-        found += [Statistic("y", "rows", m, max(1, d)) for m, d in products.items()]
+        answered = response_degrees(model, order, products)
+        found += [Statistic("y", "rows", m, max(1, d)) for m, d in answered.items()]
     if model.family == "gaussian":
         found.append(Statistic("yy", "rows", model.constant, 1))
     if measure == "exposure":

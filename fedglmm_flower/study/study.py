@@ -19,6 +19,7 @@ from fedglmm_flower.study.offers import (
     parse_offer,
     write_offer,
 )
+from fedglmm_flower.study.products import split_set
 from fedglmm_flower.study.release import (
     Statistic,
     anchor_columns,
@@ -104,7 +105,8 @@ class Study:
                 "binomial family; remove them or change the family"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
-        if self.family == "gaussian" and self.release_set == "anchored":
+        base, products = split_set(self.release_set)
+        if self.family == "gaussian" and (base == "anchored" or products != "all"):
             raise StudyError(
                 f"study: the {self.release_set} set with family gaussian; the "
                 "canonical set is lossless there and smaller; ask for canonical"
@@ -115,7 +117,7 @@ class Study:
                 "alone or none are required, for they describe other columns; leave "
                 "one kind out"
             )
-        sets = {name for name, _ in self._asked}
+        sets = {split_set(name)[0] for name, _ in self._asked}
         if ("public" in sets) != bool(self.anchor) or sets >= {"public", "anchored"}:
             raise StudyError(
                 "study: the public set goes with a public anchor, and the anchored set "
