@@ -124,6 +124,13 @@ class PolicyError(FedglmmError):
     public = "the site's configuration is not valid"
 
 
+class StorageError(FedglmmError):
+    """A file cannot be written, or exists and may not be replaced."""
+
+    code = "storage-failed"
+    public = "a file could not be written"
+
+
 class KeyFileError(FedglmmError):
     """A key file is missing, unreadable, foreign or not protected."""
 

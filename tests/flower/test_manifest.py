@@ -246,7 +246,7 @@ def test_estimates_outside_an_approved_manifest_are_not_stored(signed):
         delivery = Delivery(federation.study.digest, federation.run_id, sealed)
 
         with pytest.raises(StudyMismatchError, match="nothing was stored"):
-            signed.desk().receive(delivery)
+            signed.desk().receive(delivery, federation.study.canonical_bytes)
     assert not federation.estimates("north").exists()
 
 
