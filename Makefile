@@ -11,10 +11,11 @@ demo: $(READY)
 	$(BIN)/python -m examples.gusto.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not lengthy"
 
+# With the faults that take minutes to show.
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .
