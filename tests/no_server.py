@@ -1,5 +1,6 @@
 """A simulation, and the same consortium again by files: folders, keys and commands."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,11 @@ class Consortium:
     def receive(self, site: str, result: Path) -> Ended:
         return fedglmm("site", "receive", result, "--config", self.config(site))
 
+    def copy(self, root: Path) -> "Consortium":
+        """All folders again, for a test that breaks some."""
+        shutil.copytree(self.root, root)
+        return Consortium(root, self.study)
+
     def sealed(self) -> list[Path]:
         return [self.root / f"{site}.sealed" for site in SITES]
 
@@ -66,12 +72,12 @@ def consortium(root: Path, table: pd.DataFrame, *options: object) -> Consortium:
         assert fedglmm("keys", "new", site, "--out", folder).status == 0
         (made.keys / "sites").mkdir(exist_ok=True)
         (folder / f"{site}.pub").rename(made.keys / "sites" / f"{site}.pub")
+        shutil.copy(made.keys / "coordinator.pub", folder)
         rows = table[table.hospital == site]
         rows.to_csv(folder / "data.csv", index=False)
         made.config(site).write_text(
             f'format = 1\nsite = "{site}"\napproved = ["{made.study.digest}"]\n'
             '[data]\npath = "data.csv"\n'
-            f'[keys]\nidentity = "{site}.key"\n'
-            f'coordinator = "{made.keys / "coordinator.pub"}"\n'
+            f'[keys]\nidentity = "{site}.key"\ncoordinator = "coordinator.pub"\n'
         )
     return made

@@ -28,14 +28,9 @@ def released(tmp_path_factory) -> Consortium:
 
 
 @pytest.fixture
-def copied(released, tmp_path) -> Consortium:
+def copied(released: Consortium, tmp_path: Path) -> Consortium:
     """A copy of it that a test may break."""
-    shutil.copytree(released.root, tmp_path / "c")
-    for site in SITES:
-        text = released.config(site).read_text()
-        moved = text.replace(str(released.root), str(tmp_path / "c"))
-        (tmp_path / "c" / "sites" / site / "site.toml").write_text(moved)
-    return Consortium(tmp_path / "c", released.study)
+    return released.copy(tmp_path / "c")
 
 
 def numbers(path: Path) -> list[float]:

@@ -17,7 +17,7 @@ from fedglmm_flower.flower.site_files import receive_file
 from tests.command import numbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lengthy, pytest.mark.network, pytest.mark.timeout(180)]
 
 
 def server_app(superlink: PrivateSuperLink) -> int:
