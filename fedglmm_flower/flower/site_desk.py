@@ -13,6 +13,7 @@ from fedglmm_flower.envelope import (
     Binding,
     Identity,
     PublicIdentity,
+    decode_release,
     decode_result,
     encode_release,
     read_header,
@@ -22,7 +23,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
-from fedglmm_flower.errors import EnvelopeError, StudyMismatchError
+from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
@@ -34,16 +35,20 @@ from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRe
 from fedglmm_flower.flower.site_log import LOG_NAME, write_detail
 from fedglmm_flower.site import (
     FrozenSnapshots,
+    Ledger,
     Policy,
+    Privacy,
     TableSource,
+    Wire,
     read_site_config,
+    release_privately,
 )
 from fedglmm_flower.site.answer import answer
 from fedglmm_flower.site.answers import NAME as ANSWERS
 from fedglmm_flower.site.answers import AnswerStore, ReleaseKey
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.fit_check import fit_check
-from fedglmm_flower.study import parse_study
+from fedglmm_flower.study import Study, parse_study
 from fedglmm_flower.study.whole_file import write_whole
 
 ESTIMATES = "estimates.json"
@@ -81,6 +86,10 @@ class SiteDesk:
         Whether it answers under an approved manifest only.
     clock : callable
         The site's time.
+    privacy : Privacy or None
+        Noise and its budget; None to answer with exact sums.
+    ledger : Path or None
+        Where noise is paid.
     """
 
     site: str
@@ -95,6 +104,8 @@ class SiteDesk:
     approvals: tuple[Approval, ...] = ()
     require_manifest: bool = False
     clock: Callable[[], datetime] = utc_now
+    privacy: Privacy | None = None
+    ledger: Path | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -125,6 +136,8 @@ class SiteDesk:
             If the site has answered the study from other rows.
         DataError, DisclosureError, KeyFileError, StorageError
             If the table, the policy, a key or the site's own record stands in the way.
+        BudgetError, LedgerError
+            If the privacy budget or its ledger does.
         """
         # Digests are of bytes: nothing unapproved is ever parsed.
         admitted = admit(
@@ -158,10 +171,7 @@ class SiteDesk:
         if self.answers is not None:
             # Before the gate: a site that refuses receives the estimates all the same.
             self.answers.keep_question(study.digest, request.run_id, request.study)
-        found = answer(
-            study, self.source, self.policy, site=self.site, frozen=self.frozen
-        )
-        payload = encode_release(found.released)
+        payload, key = self._answered(study)
 
         def sealed_form(content: bytes) -> bytes:
             return seal(
@@ -170,7 +180,6 @@ class SiteDesk:
 
         if self.answers is None:
             return SealedRelease(self.site, sealed_form(payload))
-        key = ReleaseKey(study.digest, self.site, found.snapshot, self.policy)
         kept = self.answers.release(key, payload)
         # All that the sealed form depends on, so that a rotated key is a new place.
         place = (
@@ -181,6 +190,37 @@ class SiteDesk:
         )
         sealed = self.answers.answer(key, place, lambda: sealed_form(kept))
         return SealedRelease(self.site, sealed)
+
+    def _answered(self, study: Study) -> tuple[bytes, ReleaseKey]:
+        """Exact sums past the gate, or noisy ones paid from the ledger."""
+        if self.privacy is None:
+            found = answer(
+                study, self.source, self.policy, site=self.site, frozen=self.frozen
+            )
+            key = ReleaseKey(study.digest, self.site, found.snapshot, self.policy)
+            return encode_release(found.released), key
+        if self.ledger is None:
+            raise LedgerError(
+                f"site {self.site!r}: noise is switched on without a ledger; one is "
+                "required; set 'ledger' in [privacy] of site.toml"
+            )
+        released = release_privately(
+            study,
+            self.source,
+            self.privacy,
+            Ledger(self.ledger),
+            Wire(encode_release, decode_release),
+            site=self.site,
+            key=b"" if self.frozen is None else self.frozen.key(),
+        )
+        payload = encode_release(released)
+        # The ledger has decided by rows, price and mechanism which draw this is: its
+        # own digest stands for them.
+        drawn = hashlib.sha256(payload).hexdigest()
+        mechanism = released.spent.mechanism
+        return payload, ReleaseKey(
+            study.digest, self.site, drawn, self.policy, mechanism
+        )
 
     def receive(self, delivery: Delivery, study: bytes) -> Received:
         """
@@ -293,4 +333,6 @@ def desk_of(path: Path) -> SiteDesk:
         require_manifest=config.require_manifest,
         # Not beside site.toml, whose folder may be read-only.
         answers=AnswerStore(config.inbox / ANSWERS),
+        privacy=config.privacy,
+        ledger=config.ledger,
     )
