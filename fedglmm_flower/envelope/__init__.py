@@ -24,9 +24,10 @@ from fedglmm_flower.envelope.score_codec import (
     encode_point,
     encode_score,
 )
-from fedglmm_flower.envelope.sealing import read_header, seal, unseal
+from fedglmm_flower.envelope.sealing import MAX_SEALED, read_header, seal, unseal
 
 __all__ = [
+    "MAX_SEALED",
     "Binding",
     "EnvelopeRefusedError",
     "Header",

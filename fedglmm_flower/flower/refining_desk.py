@@ -16,7 +16,7 @@ from fedglmm_flower.envelope import (
 from fedglmm_flower.envelope.binding import Kind
 from fedglmm_flower.errors import FedglmmError, WireError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk
-from fedglmm_flower.flower.exchange import Refused, Request, ScoreRequest
+from fedglmm_flower.flower.exchange import Admitted, Refused, Request, ScoreRequest
 from fedglmm_flower.site.scored import Point, ReleasedScore
 
 # Sealed questions by site, to sealed answers or refusals by site.
@@ -62,6 +62,10 @@ class RefiningDesk:
     def manifest(self) -> bytes:
         """The study's signed manifest; empty without one."""
         return self.desk.manifest
+
+    def admit(self, site: str, sealed: bytes) -> Admitted | Refused:
+        """Whether a sealed release is the site's, for this study and run."""
+        return self.desk.admit(site, sealed)
 
     def combine(
         self,

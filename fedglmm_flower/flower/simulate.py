@@ -31,7 +31,7 @@ from fedglmm_flower.flower.plan import (
     strategy_for,
 )
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.whole_table import (
@@ -216,13 +216,16 @@ def _round(
         )
 
     publics = {site: identity.public for site, identity in sites.items()}
+    terms = Terms(
+        options.quorum, options.method, options.seed, 3 if policy.enabled else 1
+    )
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),
         keys=CoordinatorKeys(coordinator, publics),
         folder=folder,
         options=options,
-        min_broadcast=3 if policy.enabled else 1,
+        min_broadcast=terms.min_broadcast,
     )
     _keep_keys(folder, coordinator, publics)
 
@@ -232,7 +235,8 @@ def _round(
 
     count = len(study.sites)
     nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
-    strategy = strategy_for(rounds, study, desk, RunFolder(folder), tick=tick)
+    run = RunFolder(folder, terms)
+    strategy = strategy_for(rounds, study, desk, run, tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Result):  # pragma: no cover - combine returns one

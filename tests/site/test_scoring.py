@@ -81,7 +81,7 @@ def test_points_are_counted_and_repetitions_are_free(answer):
 def test_a_site_that_adds_noise_gives_no_likelihood(answer):
     """There is no budget for it."""
     with pytest.raises(BudgetError, match="one round"):
-        answer(privacy=Privacy("rows", 1.0, delta=1e-6))
+        answer(privacy=Privacy("rows", 1.0, 1e-6, 3.0))
 
 
 @pytest.mark.parametrize(
