@@ -130,7 +130,7 @@ def markdown(found: list[Record]) -> str:
         formula = r["formula"].replace("|", "\\|")
         name = r["link"] if r["family"] == "binomial" else r["family"]
         if "failed" in r:
-            lines.append(f"| {r['case']}, {name} | `{formula}` | {r['failed']} |")
+            lines.append(f"| {r['name']}, {name} | `{formula}` | {r['failed']} |")
             continue
         before = r["one"]["fixed"]
         first, last = r["steps"]["1"], r["steps"]["3"]
@@ -141,7 +141,7 @@ def markdown(found: list[Record]) -> str:
             good = last["fixed"] <= NEAR and (gain >= GAIN or first["fixed"] <= NEAR)
             told, kept = f"{gain:,.0f}", "yes" if good else "**no**"
         lines.append(
-            f"| {r['case']}, {name} | `{formula}` | {before:.1e} | "
+            f"| {r['name']}, {name} | `{formula}` | {before:.1e} | "
             f"{first['fixed']:.1e} | {told} | {last['fixed']:.1e} | {last['sd']:.0e} | "
             f"{last['rounds']} | {kept} |"
         )

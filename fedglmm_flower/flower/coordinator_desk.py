@@ -206,15 +206,15 @@ def estimates_for(site: str, result: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``estimates.json``.
     """
-    diagnostics = dict(result["diagnostics"])
+    diagnostics = dict(result.get("diagnostics", {}))
     if "refinement" in diagnostics:
         # Who failed to answer is no other site's affair.
         named = ("lost", "refusals")
         notes = diagnostics["refinement"].items()
         diagnostics["refinement"] = {k: v for k, v in notes if k not in named}
+        result = {**result, "diagnostics": diagnostics}
     return {
         **result,
-        "diagnostics": diagnostics,
         "sites": [entry for entry in result["sites"] if entry["site"] == site],
         "ranef": [
             entry

@@ -12,6 +12,7 @@ from fedglmm_flower.coordinator import Result
 from fedglmm_flower.errors import StudyError, UsageError
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.plan import Rounds, parse_rounds, strategy_for
+from fedglmm_flower.flower.server import RunConfig, run_round
 from fedglmm_flower.flower.simulate import simulate
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.asked_points import AskedPoints
@@ -205,6 +206,16 @@ def test_sites_read_from_their_own_files(binary):
     assert points.count(binary.study.digest) == notes["rounds"] - 1
     assert Result.load(binary.folder.path).to_dict() == found
     assert json.loads(binary.estimates("east").read_text())["fixed"] == found["fixed"]
+
+
+def test_the_server_app_reads_the_rounds(binary, run_config):
+    """``flwr run -c rounds=...``: the result on disk is the refined one."""
+    config = RunConfig.of({**run_config, "rounds": "refine:3"})
+    with binary.grid() as grid:
+        run_round(grid, config)
+    found = Result.load(config.run_dir).to_dict()
+
+    assert found["diagnostics"]["refinement"]["state"] == "arrived"
 
 
 def test_a_site_that_is_lost_leaves_the_one_round_result(binary):
