@@ -28,6 +28,8 @@ class Policy:
     min_effective_rows : float
         Over how many rows weights, amounts and what is summed at a site's own anchor
         must be spread, ``(sum w)^2 / sum w^2``.
+    max_leverage : float
+        Largest share of one record in the sum of any square that a release determines.
     allow_expressions : bool
         True accepts formulas with any expression, also one that singles out a patient.
     small_clusters : {"pool", "leave_out"}
@@ -42,6 +44,8 @@ class Policy:
     min_cell: int = 5
     dominance_one: float = 0.50
     dominance_two: float = 0.67
+    # Measured (docs/privacy-officer.md): ordinary sites of 450 rows and more pass.
+    max_leverage: float = 0.90
     allow_expressions: bool = False
     min_effective_rows: float = 20.0
     # Measured (docs/guide.md): where small clusters differ, leaving out errs more.

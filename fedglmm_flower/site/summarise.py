@@ -20,6 +20,7 @@ from fedglmm_flower.site.dominance import (
     valued_columns,
     watched_columns,
 )
+from fedglmm_flower.site.judge_windows import with_leverage
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
 from fedglmm_flower.site.measures import (
     measured_columns,
@@ -107,7 +108,7 @@ def summarise_clusters(
     reader = _Reader(study, source, name, size, key)
     tallies: dict[Path, _Tally] = {}
     most = _KEPT_CELLS // (len(model.atoms) + 4)
-    kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
+    kept: dict[Path, list[AtomRows]] | None = {}
     n_rows = n_missing = 0
     for missing, parts in reader.read():
         n_missing += missing
@@ -129,6 +130,8 @@ def summarise_clusters(
     if anchored:
         for path, again in _rows_again(clusters, kept, reader, most):
             clusters[path] = _with_anchor(model, clusters[path], again)
+    for path, again in _rows_again(clusters, kept, reader, most):
+        clusters[path] = with_leverage(study, clusters[path], again)
     return SiteMoments(clusters, n_missing, reader.snapshots[0])
 
 
