@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fedglmm_flower.cli.approve import approve
+from fedglmm_flower.cli.noise_preview import noise_preview, noise_text
 from fedglmm_flower.cli.preview import Preview, preview_of
 from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
 from fedglmm_flower.site import SiteConfig, read_site_config
@@ -33,12 +34,17 @@ def preview(
     """
     Show exactly what would leave, and what every rule says; sends nothing.
 
-    The output holds the site's sums: it is for the site alone. Ends with status 3 if
-    the site would refuse.
+    The output holds the site's sums: it is for the site alone. Where noise is switched
+    on it holds none, and no row is read. Ends with status 3 if the site would refuse.
     """
     asked = read_study(study)
     here = _with_approvals(read_site_config(config), config)
     check_expected(asked, here.site)
+    if here.privacy is not None:
+        plain = noise_preview(asked, here.privacy)
+        text = json.dumps(plain) if as_json else noise_text(here.site, plain)
+        typer.echo(text)
+        return
     answered = here.frozen.of(asked.digest) is not None
     key = here.frozen.key() if answered else b""
     found = summarise_clusters(asked, here.source, site=here.site, key=key)

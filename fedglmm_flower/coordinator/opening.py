@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedglmm_flower.coordinator.noisy import NoisyTargets, noisy_targets
 from fedglmm_flower.coordinator.plausible import require_plausible
 from fedglmm_flower.coordinator.targets import Targets, targets_of
 from fedglmm_flower.envelope import (
@@ -16,6 +17,7 @@ from fedglmm_flower.errors import (
     AllRefusedError,
     EnvelopeError,
     FedglmmError,
+    FitError,
     QuorumError,
     WireError,
 )
@@ -49,11 +51,14 @@ class Opened:
         Sums of each of its clusters by role.
     bytes_sent : int
         Size of the sealed message.
+    noisy : tuple of NoisyTargets
+        Instead of targets, where the release carries noise.
     """
 
     released: Released
     targets: tuple[Targets, ...]
     bytes_sent: int
+    noisy: tuple[NoisyTargets, ...] = ()
 
     @property
     def offer(self) -> Offer:
@@ -144,6 +149,8 @@ def gather_releases(
     ------
     AllRefusedError, QuorumError
         If too few sites can be used.
+    FitError
+        If one of them carries noise.
     """
     opened, rejected = open_releases(
         study,
@@ -158,7 +165,26 @@ def gather_releases(
         if site not in opened and site not in why:
             why[site] = Refusal("site-missing", "the site did not answer")
     require_quorum(study, opened, why, quorum)
+    require_exact(opened)
     return opened, why
+
+
+def require_exact(opened: Mapping[str, Opened]) -> None:
+    """
+    Refuse to fit what carries noise: intervals that ignore it would be too narrow.
+
+    Raises
+    ------
+    FitError
+        If a release does.
+    """
+    noisy = [site for site, one in opened.items() if one.noisy]
+    if noisy:
+        raise FitError(
+            f"privacy: {len(noisy)} of {len(opened)} sites released their sums with "
+            "noise; a fit under noise is not available in this version; keep the "
+            "sealed releases, which stay valid, and fit them with a later version"
+        )
 
 
 def require_quorum(
@@ -226,9 +252,13 @@ def _open(
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
-    if released.spent.mechanism == "none":
-        for cluster in released.clusters:
-            require_plausible(study.moment_model, statistics, cluster, site)
+    if released.noise is not None:
+        # Noisy sums need not be those of any rows: only a fit that knows of the noise
+        # may look at them.
+        noisy = noisy_targets(study.moment_model, statistics, released, site)
+        return Opened(released, (), len(sealed), noisy)
+    for cluster in released.clusters:
+        require_plausible(study.moment_model, statistics, cluster, site)
     targets = tuple(
         targets_of(
             study.moment_model, statistics, cluster, site, public=study.anchor_values

@@ -10,6 +10,7 @@ from fedglmm_flower.envelope import (
     Binding,
     Identity,
     PublicIdentity,
+    decode_release,
     decode_result,
     encode_release,
     read_header,
@@ -19,7 +20,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
-from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.errors import EnvelopeError, LedgerError
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
@@ -32,13 +33,18 @@ from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import (
     FrozenSnapshots,
+    Ledger,
     Policy,
+    Privacy,
+    Released,
     TableSource,
+    Wire,
     read_site_config,
     release,
+    release_privately,
 )
 from fedglmm_flower.site.demands import require_demands
-from fedglmm_flower.study import parse_study
+from fedglmm_flower.study import Study, parse_study
 
 ESTIMATES = "estimates.json"
 
@@ -72,6 +78,10 @@ class SiteDesk:
         Whether it answers under an approved manifest only.
     clock : callable
         The site's time.
+    privacy : Privacy or None
+        Noise and its budget; None to answer with exact sums.
+    ledger : Path or None
+        Where noise is paid.
     """
 
     site: str
@@ -85,6 +95,8 @@ class SiteDesk:
     approvals: tuple[Approval, ...] = ()
     require_manifest: bool = False
     clock: Callable[[], datetime] = utc_now
+    privacy: Privacy | None = None
+    ledger: Path | None = None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -115,6 +127,8 @@ class SiteDesk:
             If the site has answered the study from other rows.
         DataError, DisclosureError, KeyFileError
             If the table, the policy or a key stands in the way.
+        BudgetError, LedgerError
+            If the privacy budget or its ledger does.
         """
         # Digests are of bytes: nothing unapproved is ever parsed.
         admitted = admit(
@@ -143,9 +157,7 @@ class SiteDesk:
             require_demands(
                 self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
             )
-        released = release(
-            study, self.source, self.policy, site=self.site, frozen=self.frozen
-        )
+        released = self._released(study)
         binding = Binding(
             "release",
             study.digest,
@@ -160,6 +172,27 @@ class SiteDesk:
             recipient=coordinator,
         )
         return SealedRelease(self.site, sealed)
+
+    def _released(self, study: Study) -> Released:
+        """Exact sums past the gate, or noisy ones paid from the ledger."""
+        if self.privacy is None:
+            return release(
+                study, self.source, self.policy, site=self.site, frozen=self.frozen
+            )
+        if self.ledger is None:
+            raise LedgerError(
+                f"site {self.site!r}: noise is switched on without a ledger; one is "
+                "required; set 'ledger' in [privacy] of site.toml"
+            )
+        return release_privately(
+            study,
+            self.source,
+            self.privacy,
+            Ledger(self.ledger),
+            Wire(encode_release, decode_release),
+            site=self.site,
+            key=b"" if self.frozen is None else self.frozen.key(),
+        )
 
     def receive(self, delivery: Delivery) -> Received:
         """
@@ -242,4 +275,6 @@ def desk_of(path: Path) -> SiteDesk:
         frozen=config.frozen,
         approvals=read_approvals(path.parent / APPROVALS),
         require_manifest=config.require_manifest,
+        privacy=config.privacy,
+        ledger=config.ledger,
     )
