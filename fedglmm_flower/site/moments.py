@@ -10,6 +10,7 @@ from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.labels import Path
+from fedglmm_flower.site.row_sets import RowPlaces
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.site.windows import Window
 from fedglmm_flower.study.model import Model
@@ -86,11 +87,14 @@ class SiteMoments:
         Rows of the site dropped for a missing value, of a cluster column too.
     snapshot : str
         Digest of all its rows, see :class:`~fedglmm_flower.site.snapshot.Snapshot`.
+    places : mapping
+        Where in the table the rows of each cluster stand.
     """
 
     clusters: Mapping[Path, Moments]
     n_missing: int
     snapshot: str = ""
+    places: Mapping[Path, RowPlaces] = field(default_factory=dict)
 
 
 def row_cells(model: Model, rows: AtomRows) -> CellCounts:
