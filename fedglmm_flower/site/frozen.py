@@ -101,9 +101,7 @@ class FrozenSnapshots:
             self._create(self._path(study_digest), snapshot)
         self.require_same(study_digest, snapshot)
 
-    def require_apart(
-        self, study_digest: str, rows: RowSets, least: int
-    ) -> tuple[int, int | None]:
+    def require_apart(self, study_digest: str, rows: RowSets, least: int) -> None:
         """
         Refuse sums that differ from those of another study by a few rows.
 
@@ -116,13 +114,6 @@ class FrozenSnapshots:
         least : int
             Fewest rows that two sets may differ by, if they differ.
 
-        Returns
-        -------
-        studies : int
-            Others that were answered.
-        difference : int or None
-            Fewest rows by which a set differs from one of theirs; None if none does.
-
         Raises
         ------
         DisclosureError
@@ -130,10 +121,9 @@ class FrozenSnapshots:
         PolicyError
             If the record cannot be read.
         """
-        smallest: int | None = None
-        others = sorted(self.folder.glob("*.rows"))
-        others = [path for path in others if path.stem != study_digest]
-        for path in others:
+        if self._text(self._rows(study_digest)) is not None:
+            return  # sent before: the same sums tell nothing new
+        for path in sorted(self.folder.glob("*.rows")):
             try:
                 before = RowSets.of_text(self._text(path) or "")
             except ValueError as error:
@@ -150,9 +140,6 @@ class FrozenSnapshots:
                     "required; leave out the column in which these rows differ, or "
                     "take no part in this study"
                 )
-            if apart is not None:
-                smallest = apart if smallest is None else min(smallest, apart)
-        return len(others), smallest
 
     def remember(self, study_digest: str, rows: RowSets) -> None:
         """
@@ -163,7 +150,10 @@ class FrozenSnapshots:
         PolicyError
             If the folder cannot be written.
         """
-        self._create(self.folder / f"{study_digest}.rows", rows.text())
+        self._create(self._rows(study_digest), rows.text())
+
+    def _rows(self, study_digest: str) -> Path:
+        return self.folder / f"{study_digest}.rows"
 
     def _path(self, study_digest: str) -> Path:
         return self.folder / f"{study_digest}.snapshot"
