@@ -18,7 +18,8 @@ from fedglmm_flower.flower.site_files import (
     release_to_file,
 )
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.answer import check_expected, clear_rows
+from fedglmm_flower.site.answer import check_expected, clear_rows, require_apart
+from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
@@ -55,14 +56,15 @@ def preview(
     key = here.frozen.key() if answered else b""
     found = summarise_clusters(asked, here.source, site=here.site, key=key)
     here.frozen.require_same(asked.digest, found.snapshot)
-    shown = preview_of(
-        asked,
-        found,
-        here.policy,
-        lambda: clear_rows(
+
+    def cleared() -> ClearedSite:
+        one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
-        ),
-    )
+        )
+        require_apart(asked, found, one, here.policy, here.frozen)
+        return one
+
+    shown = preview_of(asked, found, here.policy, cleared)
     if as_json:
         typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))
     else:

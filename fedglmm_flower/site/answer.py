@@ -10,6 +10,7 @@ from fedglmm_flower.site.mechanism import Mechanism, NoNoise
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
+from fedglmm_flower.site.row_sets import RowSets, row_sets
 from fedglmm_flower.site.snapshot import require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
@@ -82,7 +83,8 @@ def answer(
     SnapshotError
         If the site has answered the study from other rows.
     DataError, DisclosureError
-        See :func:`summarise` and :func:`clear`.
+        See :func:`summarise` and :func:`clear`; also if its sums differ by few rows
+        from those that the site sent for another study.
     """
     check_expected(study, site)
     key = b"" if frozen is None else frozen.key()
@@ -90,11 +92,37 @@ def answer(
     if frozen is not None:
         frozen.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
+    if frozen is not None:
+        rows = require_apart(study, found, cleared, policy, frozen)
     released = (mechanism or NoNoise()).release(cleared)
     if frozen is not None:
         # Only now: of what the gate refused nothing is known outside.
         frozen.freeze(study.digest, found.snapshot)
+        frozen.remember(study.digest, rows)
     return Answer(released, found.snapshot)
+
+
+def require_apart(
+    study: Study,
+    found: SiteMoments,
+    cleared: ClearedSite,
+    policy: Policy,
+    frozen: FrozenSnapshots,
+) -> RowSets:
+    """
+    Which rows the sums that would go out are of, if these tell nothing by subtraction.
+
+    Raises
+    ------
+    DisclosureError
+        If they differ by few rows from those of another study.
+    """
+    rows = row_sets(
+        places for path, places in found.places.items() if path not in cleared.left_out
+    )
+    if policy.enabled and policy.compare_answers:
+        frozen.require_apart(study.digest, rows, policy.min_cell)
+    return rows
 
 
 def clear_rows(
