@@ -10,6 +10,7 @@ import typer
 
 from fedglmm_flower import __version__
 from fedglmm_flower.cli import coordinator, keys, site, study
+from fedglmm_flower.cli.report import report
 from fedglmm_flower.cli.simulate import simulate
 from fedglmm_flower.errors import FedglmmError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("simulate")(simulate)
+app.command("report")(report)
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.add_typer(site.app, name="site")

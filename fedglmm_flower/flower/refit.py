@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fedglmm_flower.coordinator import Options, Refusal, Result, submodel
+from fedglmm_flower.coordinator import Options, Refusal, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
 from fedglmm_flower.envelope import EnvelopeRefusedError, read_header
 from fedglmm_flower.errors import UsageError
@@ -10,6 +10,7 @@ from fedglmm_flower.flower.coordinator_desk import read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
 from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.report import Result
 from fedglmm_flower.study import write_study
 
 
@@ -67,21 +68,22 @@ def refit(
     target = None if out is None else _new_folder(Path(out))
     # Any release names the key of the run: all were asked for with one.
     some = next(iter(saved.sealed.values()), None)
-    found = read_keys(
+    keyring = read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
         sealed_to=None if some is None else _recipient(some),
     )
-    result = refit_releases(
+    found = refit_releases(
         part,
         saved.sealed,
         {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
         run_id=saved.run_id,
-        identity=found.identity,
-        publics=found.publics,
+        identity=keyring.identity,
+        publics=keyring.publics,
         manifest=saved.manifest_digest,
         options=Options(quorum=quorum, seed=seed, tick=tell),
     )
+    result = Result.of(found)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         write_study(part.study, target / "study.toml")
