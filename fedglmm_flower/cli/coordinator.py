@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fedglmm_flower.cli.compare import compare
+from fedglmm_flower.cli.export import export
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.flower.refit import free_folder
@@ -13,6 +15,8 @@ from fedglmm_flower.flower.refit import refit as run_refit
 from fedglmm_flower.report import summary_text
 
 app = typer.Typer(help="Fit other models of a saved run.", no_args_is_help=True)
+app.command("compare")(compare)
+app.command("export")(export)
 
 
 @app.callback()

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from fedglmm_flower.coordinator import Options, Refusal, submodel
+from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
 from fedglmm_flower.envelope import EnvelopeRefusedError, read_header
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.flower.coordinator_desk import read_keys
+from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, SavedRun
 from fedglmm_flower.report import Result
 from fedglmm_flower.study import write_study
 
@@ -66,13 +66,7 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    # Any release names the key of the run: all were asked for with one.
-    some = next(iter(saved.sealed.values()), None)
-    keyring = read_keys(
-        folder / "keys" if keys is None else Path(keys),
-        saved.study,
-        sealed_to=None if some is None else _recipient(some),
-    )
+    keyring = keys_of_run(folder, saved, keys)
     found = refit_releases(
         part,
         saved.sealed,
@@ -89,6 +83,50 @@ def refit(
         write_study(part.study, target / "study.toml")
         result.write(target)
     return result
+
+
+def keys_of_run(
+    folder: Path, saved: SavedRun, keys: Path | str | None
+) -> CoordinatorKeys:
+    """Keys that open the releases of a run, which may have been rotated since."""
+    # Any release names the key of the run: all were asked for with one.
+    some = next(iter(saved.sealed.values()), None)
+    return read_keys(
+        folder / "keys" if keys is None else Path(keys),
+        saved.study,
+        sealed_to=None if some is None else _recipient(some),
+    )
+
+
+def reopened(
+    run: Path | str,
+    *,
+    keys: Path | str | None = None,
+    quorum: int | None = None,
+    seed: int | None = None,
+    tell: Tick = no_tick,
+) -> Reopened:
+    """
+    Releases of an earlier run, ready for any model; parameters as of :func:`refit`.
+
+    Raises
+    ------
+    FedglmmError
+        With the cause and the cure.
+    """
+    folder = Path(run)
+    saved = RunFolder(folder).read()
+    keyring = keys_of_run(folder, saved, keys)
+    return reopen(
+        saved.study,
+        saved.sealed,
+        {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
+        run_id=saved.run_id,
+        identity=keyring.identity,
+        publics=keyring.publics,
+        manifest=saved.manifest_digest,
+        options=Options(quorum=quorum, seed=seed, tick=tell),
+    )
 
 
 def _recipient(sealed: bytes) -> str | None:
