@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import east_asian_width
 
 from fedglmm_flower.report.axis import Axis
 from fedglmm_flower.report.numbers import ratio, short
@@ -10,7 +11,7 @@ from fedglmm_flower.report.scale import scale_of
 
 WIDTH = 400.0
 _LABELLED = 80  # effects of a figure beyond which their names would overlap
-_NAME = 18  # letters of a name beside a line
+_NAME = 17  # letters of a name beside a line
 # 0.975 quantile of the normal distribution
 _Z = 1.959963984540054
 
@@ -196,7 +197,7 @@ def _line(
     reference: float | None = None,
 ) -> Line:
     value, low, high = triple
-    label = name if len(name) <= letters else name[: letters - 1] + "…"
+    label = _shortened(name, letters)
     return Line(
         name,
         label,
@@ -209,6 +210,25 @@ def _line(
         from_above=high > axis.high,
         reference=reference,
     )
+
+
+def _shortened(name: str, room: float) -> str:
+    """
+    A name that fits beside a line; broad letters take more room.
+
+    Examples
+    --------
+    >>> _shortened("north-east", 11), _shortened("MMMMMMMMMM", 11)
+    ('north-east', 'MMMMM…')
+    """
+    used, kept = 0.0, ""
+    for letter in name:
+        is_broad = letter in "mw@%" or letter.isupper()
+        used += 1.6 if is_broad or east_asian_width(letter) in "WF" else 1.0
+        if used > room:
+            return f"{kept[:-1]}…"
+        kept += letter
+    return kept
 
 
 def _read(value: float, is_ratio: bool) -> str:  # noqa: FBT001 - one of two scales

@@ -16,7 +16,7 @@ CSS = """
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0; background: var(--ground); color: var(--text);
+  margin: 0; background: var(--ground); color: var(--text); overflow-wrap: anywhere;
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial,
     "DejaVu Sans", sans-serif;
 }
@@ -24,7 +24,7 @@ body {
 .skip:focus { left: 1rem; top: 1rem; background: var(--ground); padding: .5rem; }
 header, nav, main, footer { max-width: 68rem; margin: 0 auto; padding: 0 1.25rem; }
 header { padding-top: 2rem; }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
+h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; }
 h2 {
   font-size: 1.25rem; margin: 2.75rem 0 .75rem; padding-bottom: .25rem;
   border-bottom: 1px solid var(--line);
@@ -46,7 +46,7 @@ nav ul {
 .verdict h2 { border: 0; margin: 0; padding: 0; color: var(--colour); }
 .verdict p { margin: .35rem 0 0; }
 .verdict ul { margin: .6rem 0 0; padding-left: 1.2rem; }
-.verdict li { margin-top: .35rem; overflow-wrap: anywhere; }
+.verdict li { margin-top: .35rem; }
 .good { --colour: var(--good); }
 .caution { --colour: var(--caution); }
 .bad { --colour: var(--bad); }
@@ -64,11 +64,14 @@ table {
   font-size: .925rem;
 }
 caption { text-align: left; padding: .25rem 0 .5rem; }
-th, td { padding: .35rem .7rem; text-align: right; border-top: 1px solid var(--line); }
+th, td {
+  padding: .35rem .7rem; text-align: right; border-top: 1px solid var(--line);
+  overflow-wrap: break-word;
+}
 td { white-space: nowrap; }
 thead th { border-top: 0; vertical-align: bottom; }
 thead th, tbody th { font-weight: 600; }
-tbody th, thead th:first-child { text-align: left; overflow-wrap: break-word; }
+tbody th, thead th:first-child { text-align: left; }
 table.words td, table.words th { text-align: left; white-space: normal; }
 table.words td { overflow-wrap: anywhere; }
 figure { margin: 1rem 0 0; max-width: 38rem; }
