@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
 
 
@@ -55,6 +56,7 @@ def compare(
             models = compare_models(again, asked)
             values = comparison.compared_values(models)
             text = comparison.comparison_text(models)
+            converged = all(one.fitted.converged for one in models)
         else:
             scope = asked[0] if asked else None
             way: Literal["forward", "backward"] = (
@@ -63,5 +65,6 @@ def compare(
             steps = select_models(again, scope, way)
             values = comparison.selection_values(steps)
             text = comparison.selection_text(steps)
+            converged = steps[-1].model.fitted.converged
     typer.echo(json.dumps(values, ensure_ascii=False) if as_json else text.rstrip())
-    return 0
+    return 0 if converged else NOT_CONVERGED

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
 
 
@@ -46,9 +47,10 @@ def export(
         again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell)
         released = again.released
         part = submodel(released, released.formula if formula is None else formula)
-        found = export_for_r(again.fit(part, judged=False).model)
+        fitted = again.fit(part, judged=False).model
+    found = export_for_r(fitted)
     folder.mkdir(parents=True)
     (folder / TABLE).write_text(found.table, encoding="utf-8")
     (folder / SCRIPT).write_text(found.script, encoding="utf-8")
     typer.echo(str(folder / SCRIPT))
-    return 0
+    return 0 if fitted.converged else NOT_CONVERGED

@@ -48,6 +48,12 @@ def _options(
             callback=_show_version,
         ),
     ] = False,
+    _verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", help="Tell each stage with its time, also without a terminal."
+        ),
+    ] = False,
 ) -> None:
     """Federated generalized linear mixed models in one round."""
 

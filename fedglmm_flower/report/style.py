@@ -65,7 +65,7 @@ table {
 }
 caption { text-align: left; padding: .25rem 0 .5rem; }
 th, td {
-  padding: .35rem .7rem; text-align: right; border-top: 1px solid var(--line);
+  padding: .35rem .5rem; text-align: right; border-top: 1px solid var(--line);
   overflow-wrap: break-word;
 }
 td { white-space: nowrap; }
