@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -37,27 +37,47 @@ NAMES = (
     "toenail",
     "verbagg",
     "gusto",
+    "dietox_gamma",
 )
+# Families and links beside that of the reference itself.
+OTHERS = {
+    "mmmec": (("nbinom2", "log"),),
+    "salamanders": (("nbinom2", "log"),),
+    "epil": (("nbinom2", "log"),),
+    "contraception": (("binomial", "probit"), ("binomial", "cloglog")),
+}
 DEFAULT = "default"
 # Bounds of shifts in standard errors and of the sd, by the rows of the smallest site.
 LOOSE, TIGHT, ROWS_FOR_TIGHT = (0.1, 0.01), (0.02, 0.002), 50
 
 
-def questions() -> list[tuple[str, str]]:
-    """Reference sets with their formulas."""
+class Question(NamedTuple):
+    """A model of a reference set."""
+
+    name: str
+    formula: str
+    family: str
+    link: str
+
+
+def questions() -> list[Question]:
+    """Reference sets with their formulas, families and links."""
     found = []
     for name in NAMES:
         about, _ = load(name)
         formulas = about.get("formulas", about.get("formula", []))
+        own = (about["family"].lower(), about["link"])
         for formula in [formulas] if isinstance(formulas, str) else formulas:
             groups = re.findall(r"\|\s*([^()]*?)\s*\)", formula)
-            if groups == [about["site"]]:
-                found.append((name, formula))
+            if all(re.match(rf"{about['site']}\b", group) for group in groups):
+                for family, link in (own, *OTHERS.get(name, ())):
+                    found.append(Question(name, formula, family, link))
     return found
 
 
-def asked(name: str, formula: str, release_set: str) -> TableStudy:
+def asked(question: Question, release_set: str) -> TableStudy:
     """The study of a reference set, as a simulation proposes it."""
+    name, formula = question.name, question.formula
     about, table = load(name)
     levels = {
         column: values
@@ -68,8 +88,8 @@ def asked(name: str, formula: str, release_set: str) -> TableStudy:
     return study_of_table(
         Table(table, name),
         formula.replace("^", "**"),
-        about["family"],
-        link=None,
+        question.family,
+        link=question.link,
         site_column=about["site"],
         trials=None,
         offset=None,
@@ -82,12 +102,18 @@ def asked(name: str, formula: str, release_set: str) -> TableStudy:
     )
 
 
-def measure(name: str, formula: str, release_set: str) -> Record:
+def measure(question: Question, release_set: str) -> Record:
     """Distance from the pooled fit, with all that the accuracy is judged by."""
-    record: Record = {"case": name, "formula": formula, "set": release_set}
+    record: Record = {
+        "case": question.name,
+        "formula": question.formula,
+        "family": question.family,
+        "link": question.link,
+        "set": release_set,
+    }
     began = time.process_time()
     try:
-        table = asked(name, formula, release_set)
+        table = asked(question, release_set)
         study = table.study
         answers = opened(table)
         seed = int(study.digest[:12], 16)
@@ -141,7 +167,7 @@ def markdown(found: list[Record]) -> str:
     ]
     place = {question: i for i, question in enumerate(questions())}
     found = [r for r in found if r["set"] == DEFAULT]
-    for r in sorted(found, key=lambda r: place[r["case"], r["formula"]]):
+    for r in sorted(found, key=lambda r: place[_question(r)]):
         formula = r["formula"].replace("|", "\\|")
         if "failed" in r:
             lines.append(f"| {r['case']} | `{formula}` | {r['failed']} |")
@@ -158,11 +184,21 @@ def markdown(found: list[Record]) -> str:
             kept = kept and float(np.abs(steps).max()) <= 0.002
         said = "exact" if r["exact"] else f"{bounds[0]:g}, {bounds[1]:g}"
         lines.append(
-            f"| {r['case']} | `{formula}` | {r['asked']} | {r['statistics']} | "
+            f"| {r['case']}, {_named(r)} | `{formula}` | {r['asked']} | "
+            f"{r['statistics']} | "
             f"{r['sites']} | {r['least_rows']} | {shift:.2g} | {sd:.1e} | "
             f"{r['residual']:.0e} | {said}: {'kept' if kept else '**missed**'} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _named(record: Record) -> str:
+    family, link = str(record["family"]), str(record["link"])
+    return link if family == "binomial" else family
+
+
+def _question(record: Record) -> Question:
+    return Question(*(record[k] for k in ("case", "formula", "family", "link")))
 
 
 def main() -> None:
@@ -176,14 +212,14 @@ def main() -> None:
     if options.results.exists():
         lines = options.results.read_text(encoding="utf-8").splitlines()
         found = [json.loads(line) for line in lines]
-    have = {(r["case"], r["formula"], r["set"]) for r in found}
+    have = {(_question(r), r["set"]) for r in found}
     with threadpool_limits(1):
         for release_set in options.sets:
-            for name, formula in questions():
-                known = (name, formula, release_set) in have
-                if known or name not in options.cases:
+            for question in questions():
+                known = (question, release_set) in have
+                if known or question.name not in options.cases:
                     continue
-                found.append(measure(name, formula, release_set))
+                found.append(measure(question, release_set))
                 with options.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(found[-1]) + "\n")
     sys.stdout.write(markdown(found))

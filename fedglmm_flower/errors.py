@@ -124,6 +124,27 @@ class PolicyError(FedglmmError):
     public = "the site's configuration is not valid"
 
 
+class StorageError(FedglmmError):
+    """A file cannot be written, or exists and may not be replaced."""
+
+    code = "storage-failed"
+    public = "a file could not be written"
+
+
+class LedgerError(FedglmmError):
+    """The privacy ledger is damaged, was set back, or cannot be written."""
+
+    code = "ledger-invalid"
+    public = "the site's privacy ledger cannot be used"
+
+
+class BudgetError(FedglmmError):
+    """A release would cost more than is left of the dataset's privacy budget."""
+
+    code = "budget-exceeded"
+    public = "the site's privacy budget does not allow this release"
+
+
 class KeyFileError(FedglmmError):
     """A key file is missing, unreadable, foreign or not protected."""
 

@@ -48,8 +48,11 @@ def opened(table: TableStudy) -> dict[str, Opened]:
     for site in study.sites:
         answer = release(study, table.source(site), NO_DISCLOSURE_CONTROL, site=site)
         statistics = study.statistics(answer.order, answer.release_set)
-        targets = targets_of(study.model, statistics, answer.clusters[0], site)
-        found[site] = Opened(answer, (targets,), 0)
+        targets = (
+            targets_of(study.model, statistics, cluster, site)
+            for cluster in answer.clusters
+        )
+        found[site] = Opened(answer, tuple(targets), 0)
     return found
 
 

@@ -1,4 +1,4 @@
-"""``fedglmm site``: what an officer sees before anything leaves."""
+"""``fedglmm site``: what an officer sees, and what a site sends and gets in files."""
 
 import json
 from dataclasses import replace
@@ -8,20 +8,27 @@ from typing import Annotated, Any
 import typer
 
 from fedglmm_flower.cli.approve import approve
+from fedglmm_flower.cli.noise_preview import noise_preview, noise_text
 from fedglmm_flower.cli.preview import Preview, preview_of
 from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
+from fedglmm_flower.flower.site_desk import ESTIMATES, FIT_CHECK
+from fedglmm_flower.flower.site_files import (
+    FIRST_RUN,
+    receive_file,
+    release_to_file,
+)
 from fedglmm_flower.site import SiteConfig, read_site_config
 from fedglmm_flower.site.answer import check_expected, clear_rows
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
-app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+app = typer.Typer(help="Preview, send and receive at a site.", no_args_is_help=True)
 app.command("approve")(approve)
 
 
 @app.callback()
 def _group() -> None:
-    """Preview what a site would send."""
+    """Preview, send and receive at a site."""
 
 
 @app.command("preview")
@@ -33,12 +40,17 @@ def preview(
     """
     Show exactly what would leave, and what every rule says; sends nothing.
 
-    The output holds the site's sums: it is for the site alone. Ends with status 3 if
-    the site would refuse.
+    The output holds the site's sums: it is for the site alone. Where noise is switched
+    on it holds none, and no row is read. Ends with status 3 if the site would refuse.
     """
     asked = read_study(study)
     here = _with_approvals(read_site_config(config), config)
     check_expected(asked, here.site)
+    if here.privacy is not None:
+        plain = noise_preview(asked, here.privacy)
+        text = json.dumps(plain) if as_json else noise_text(here.site, plain)
+        typer.echo(text)
+        return
     answered = here.frozen.of(asked.digest) is not None
     key = here.frozen.key() if answered else b""
     found = summarise_clusters(asked, here.source, site=here.site, key=key)
@@ -57,6 +69,37 @@ def preview(
         _print(shown, asked, here)
     if shown.refused is not None:
         raise shown.refused
+
+
+@app.command("release")
+def release(
+    config: Annotated[Path, typer.Option(help="site.toml")],
+    study: Annotated[Path, typer.Option(help="study.toml")],
+    out: Annotated[Path, typer.Option(help="New file for the sealed release.")],
+    run: Annotated[
+        str, typer.Option(help="Label that the coordinator gave.")
+    ] = FIRST_RUN,
+    manifest: Annotated[
+        Path | None, typer.Option(help="The study's signed manifest, if it has one.")
+    ] = None,
+) -> None:
+    """Write the site's release to a file that only the coordinator can open."""
+    site, size = release_to_file(config, study, out, run, manifest=manifest)
+    typer.echo(f"{out}: sealed release of site {site}, {size} bytes; send it on")
+
+
+@app.command("receive")
+def receive(
+    result: Annotated[Path, typer.Argument(help="Sealed result.")],
+    config: Annotated[Path, typer.Option(help="site.toml")],
+) -> None:
+    """Check the coordinator's signature on a sealed result, and store the estimates."""
+    inbox = receive_file(config, result)
+    typer.echo(inbox / ESTIMATES)
+    if (inbox / FIT_CHECK).exists():
+        typer.echo(inbox / FIT_CHECK)
+    else:
+        typer.echo("no fit check was possible; the site's log says why")
 
 
 def _with_approvals(here: SiteConfig, path: Path) -> SiteConfig:

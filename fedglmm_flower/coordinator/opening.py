@@ -3,19 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedglmm_flower.coordinator.admission import open_envelope
+from fedglmm_flower.coordinator.noisy import NoisyTargets, noisy_targets
 from fedglmm_flower.coordinator.plausible import require_plausible
 from fedglmm_flower.coordinator.targets import Targets, targets_of
-from fedglmm_flower.envelope import (
-    Binding,
-    Identity,
-    PublicIdentity,
-    decode_release,
-    unseal,
-)
+from fedglmm_flower.envelope import Identity, PublicIdentity, decode_release
 from fedglmm_flower.errors import (
     AllRefusedError,
-    EnvelopeError,
     FedglmmError,
+    FitError,
     QuorumError,
     WireError,
 )
@@ -49,11 +45,14 @@ class Opened:
         Sums of each of its clusters by role.
     bytes_sent : int
         Size of the sealed message.
+    noisy : tuple of NoisyTargets
+        Instead of targets, where the release carries noise.
     """
 
     released: Released
     targets: tuple[Targets, ...]
     bytes_sent: int
+    noisy: tuple[NoisyTargets, ...] = ()
 
     @property
     def offer(self) -> Offer:
@@ -104,14 +103,33 @@ def open_releases(
     refused: dict[str, Refusal] = {}
     for site in sorted(sealed):
         try:
-            opened[site] = _open(
-                study, site, sealed[site], run_id, manifest, identity, publics.get(site)
+            payload = open_envelope(
+                study,
+                site,
+                sealed[site],
+                run_id=run_id,
+                identity=identity,
+                publics=publics,
+                manifest=manifest,
             )
+            opened[site] = _decode(study, site, payload, len(sealed[site]))
         except FedglmmError as error:
-            reason = getattr(error, "reason", None)
-            label = "" if reason is None else f" ({reason.value})"
-            refused[site] = Refusal(error.code, f"{error.public}{label}")
+            refused[site] = rejection(error)
     return opened, refused
+
+
+def rejection(error: FedglmmError) -> Refusal:
+    """
+    Why a message was not accepted, with the check that it failed.
+
+    Parameters
+    ----------
+    error : FedglmmError
+        What was raised.
+    """
+    reason = getattr(error, "reason", None)
+    label = "" if reason is None else f" ({reason.value})"
+    return Refusal(error.code, f"{error.public}{label}")
 
 
 def gather_releases(
@@ -144,6 +162,8 @@ def gather_releases(
     ------
     AllRefusedError, QuorumError
         If too few sites can be used.
+    FitError
+        If one of them carries noise.
     """
     opened, rejected = open_releases(
         study,
@@ -158,7 +178,26 @@ def gather_releases(
         if site not in opened and site not in why:
             why[site] = Refusal("site-missing", "the site did not answer")
     require_quorum(study, opened, why, quorum)
+    require_exact(opened)
     return opened, why
+
+
+def require_exact(opened: Mapping[str, Opened]) -> None:
+    """
+    Refuse to fit what carries noise: intervals that ignore it would be too narrow.
+
+    Raises
+    ------
+    FitError
+        If a release does.
+    """
+    noisy = [site for site, one in opened.items() if one.noisy]
+    if noisy:
+        raise FitError(
+            f"privacy: {len(noisy)} of {len(opened)} sites released their sums with "
+            "noise; a fit under noise is not available in this version; keep the "
+            "sealed releases, which stay valid, and fit them with a later version"
+        )
 
 
 def require_quorum(
@@ -207,35 +246,24 @@ def require_quorum(
         )
 
 
-def _open(
-    study: Study,
-    site: str,
-    sealed: bytes,
-    run_id: str,
-    manifest: str | None,
-    identity: Identity,
-    public: PublicIdentity | None,
-) -> Opened:
-    if site not in study.sites or public is None:
-        raise EnvelopeError(
-            f"release of {site!r}: the site is not expected; only the study's sites "
-            "with a pinned key are accepted; correct the list of sites"
-        )
-    binding = Binding("release", study.digest, run_id, site, manifest)
-    payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
+def _decode(study: Study, site: str, payload: bytes, bytes_sent: int) -> Opened:
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
-    if released.spent.mechanism == "none":
-        for cluster in released.clusters:
-            require_plausible(study.moment_model, statistics, cluster, site)
+    if released.noise is not None:
+        # Noisy sums need not be those of any rows: only a fit that knows of the noise
+        # may look at them.
+        noisy = noisy_targets(study.moment_model, statistics, released, site)
+        return Opened(released, (), bytes_sent, noisy)
+    for cluster in released.clusters:
+        require_plausible(study.moment_model, statistics, cluster, site)
     targets = tuple(
         targets_of(
             study.moment_model, statistics, cluster, site, public=study.anchor_values
         )
         for cluster in released.clusters
     )
-    return Opened(released, targets, len(sealed))
+    return Opened(released, targets, bytes_sent)
 
 
 def _check(study: Study, site: str, released: Released) -> None:

@@ -18,9 +18,10 @@ from fedglmm_flower.envelope.manifest_text import (
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.release_codec import decode_release, encode_release
 from fedglmm_flower.envelope.result_codec import decode_result, encode_result
-from fedglmm_flower.envelope.sealing import read_header, seal, unseal
+from fedglmm_flower.envelope.sealing import MAX_SEALED, read_header, seal, unseal
 
 __all__ = [
+    "MAX_SEALED",
     "Binding",
     "EnvelopeRefusedError",
     "Header",

@@ -3,9 +3,11 @@
 Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object::
 
     {"clusters": [{"cluster": [name, ...], "n_rows": whole | null,
-                   "values": [float, ...]}, ...],
+                   "noisy_rows": float, "values": [float, ...]}, ...],
      "format": "fedglmm-release/1",
      "n_missing": whole | null,
+     "noise": {"bits": 0..40, "norm": float, "rho": float, "scale": float,
+               "unit": "row" | "unit", "weights": [float, ...]},
      "order": 1..12,
      "release_set": name,
      "site": name,
@@ -17,7 +19,9 @@ Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object::
      "study_digest": 64 hex digits}
 
 Every key is required and no other is read, but for ``small_clusters``, which is there
-if and only if clusters were pooled or left out.  There is at least one cluster, no
+if and only if clusters were pooled or left out, and for ``noise`` and ``noisy_rows``
+(:mod:`fedglmm_flower.envelope.noise_codec`), which are there if and only if the
+mechanism is another than ``"none"``.  There is at least one cluster, no
 cluster comes twice, and all have the same number of values.  ``epsilon`` is ``"inf"``
 if and only if the mechanism and the relation are ``"none"``.
 """
@@ -36,6 +40,7 @@ from fedglmm_flower.envelope.fields import (
     refuse,
     whole_of,
 )
+from fedglmm_flower.envelope.noise_codec import check_noise, plain_noise, read_noise
 from fedglmm_flower.envelope.wire import MAX_BYTES, canonical_bytes, strict_parse
 from fedglmm_flower.site.released import (
     ClusterRelease,
@@ -61,6 +66,7 @@ _KEYS: Final = (
     "study_digest",
 )
 _SMALL: Final = "small_clusters"
+_NOISE: Final = "noise"
 
 
 def encode_release(released: Released) -> bytes:
@@ -134,17 +140,11 @@ def decode_release(data: bytes, max_size: int = MAX_BYTES) -> Released:
 
 
 def _plain_release(released: Released) -> dict[str, object]:
-    spent, small = released.spent, released.small
+    spent, small, noise = released.spent, released.small, released.noise
     return {
         **({} if small is None else {"small_clusters": _plain_small(small)}),
-        "clusters": [
-            {
-                "cluster": list(entry.cluster),
-                "n_rows": entry.n_rows,
-                "values": [_as_float(value) for value in entry.values],
-            }
-            for entry in released.clusters
-        ],
+        **({} if noise is None else {"noise": plain_noise(noise)}),
+        "clusters": [_plain_cluster(entry) for entry in released.clusters],
         "format": RELEASE_FORMAT,
         "n_missing": released.n_missing,
         "order": released.order,
@@ -158,6 +158,16 @@ def _plain_release(released: Released) -> dict[str, object]:
             "relation": spent.relation,
         },
         "study_digest": released.study_digest,
+    }
+
+
+def _plain_cluster(entry: ClusterRelease) -> dict[str, object]:
+    noisy = entry.noisy_rows
+    return {
+        **({} if noisy is None else {"noisy_rows": _as_float(noisy)}),
+        "cluster": list(entry.cluster),
+        "n_rows": entry.n_rows,
+        "values": [_as_float(value) for value in entry.values],
     }
 
 
@@ -179,25 +189,28 @@ def _as_float(value: object) -> object:
 def _read_release(message: object) -> Released:
     where = "release"
     known = check_format(message, RELEASE_FORMAT, where)
-    keys = (*_KEYS, _SMALL) if _SMALL in known else _KEYS
+    keys = (*_KEYS, *(key for key in (_SMALL, _NOISE) if key in known))
     fields = fields_of(known, keys, where)
-    return Released(
+    released = Released(
         site=name_of(fields["site"], "release, site"),
         study_digest=digest_of(fields["study_digest"], "release, study_digest"),
         release_set=name_of(fields["release_set"], "release, release_set"),
         order=whole_of(fields["order"], 1, MAX_ORDER, "release, order"),
         n_missing=_count_of(fields["n_missing"], "release, n_missing"),
-        clusters=_read_clusters(fields["clusters"]),
+        clusters=_read_clusters(fields["clusters"], noisy=_NOISE in fields),
         spent=_read_spent(fields["spent"]),
         software=name_of(fields["software"], "release, software"),
         small=_read_small(fields[_SMALL]) if _SMALL in fields else None,
+        noise=read_noise(fields[_NOISE]) if _NOISE in fields else None,
     )
+    check_noise(released)
+    return released
 
 
-def _read_clusters(value: object) -> tuple[ClusterRelease, ...]:
+def _read_clusters(value: object, *, noisy: bool) -> tuple[ClusterRelease, ...]:
     where = "release, clusters"
     clusters = tuple(
-        _read_cluster(entry, f"release, cluster {number}")
+        _read_cluster(entry, f"release, cluster {number}", noisy=noisy)
         for number, entry in enumerate(list_of(value, where), start=1)
     )
     if not clusters:
@@ -213,14 +226,18 @@ def _read_clusters(value: object) -> tuple[ClusterRelease, ...]:
     return clusters
 
 
-def _read_cluster(value: object, where: str) -> ClusterRelease:
-    fields = fields_of(value, ("cluster", "n_rows", "values"), where)
+def _read_cluster(value: object, where: str, *, noisy: bool) -> ClusterRelease:
+    count = ("noisy_rows",) if noisy else ()
+    fields = fields_of(value, ("cluster", "n_rows", "values", *count), where)
     path = list_of(fields["cluster"], f"{where}, cluster")
     values = list_of(fields["values"], f"{where}, values")
     return ClusterRelease(
         cluster=tuple(name_of(part, f"{where}, cluster") for part in path),
         n_rows=_count_of(fields["n_rows"], f"{where}, n_rows"),
         values=tuple(finite_of(number, f"{where}, values") for number in values),
+        noisy_rows=finite_of(fields["noisy_rows"], f"{where}, noisy_rows")
+        if noisy
+        else None,
     )
 
 

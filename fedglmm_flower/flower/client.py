@@ -42,7 +42,7 @@ class Desk(Protocol):
         """Answer a request."""
         ...
 
-    def receive(self, delivery: Delivery) -> Received:
+    def receive(self, delivery: Delivery, study: bytes) -> Received:
         """Store the estimates."""
         ...
 
@@ -97,7 +97,7 @@ def make_client_app(open_desk: OpenDesk = desk_of_node) -> ClientApp:
                 "are expected; nothing was stored"
             )
         desk = open_desk(context, study)
-        return Message(reply_content(desk.receive(delivery)), reply_to=message)
+        return Message(reply_content(desk.receive(delivery, study)), reply_to=message)
 
     return app
 

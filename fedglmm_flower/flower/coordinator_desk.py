@@ -1,11 +1,14 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedglmm_flower.coordinator import Options, Refusal, Result, combine
+from fedglmm_flower.coordinator.admission import open_envelope
+from fedglmm_flower.coordinator.opening import rejection
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
@@ -17,11 +20,11 @@ from fedglmm_flower.envelope import (
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
 from fedglmm_flower.envelope.rotation import identity_sealed_to
-from fedglmm_flower.flower.exchange import Refused
+from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.flower.exchange import Admitted, Refused
 from fedglmm_flower.flower.files import file_name
+from fedglmm_flower.flower.run_folder import MIN_BROADCAST
 from fedglmm_flower.study import Study
-
-MIN_BROADCAST = 3
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,23 @@ class CoordinatorDesk:
     def manifest_digest(self) -> str | None:
         """What messages are bound to beside study and run; None without a manifest."""
         return split_signed(self.manifest).digest if self.manifest else None
+
+    def admit(self, site: str, sealed: bytes) -> Admitted | Refused:
+        """Prove a release by its envelope alone; it is decoded when all are in."""
+        try:
+            content = open_envelope(
+                self.study,
+                site,
+                sealed,
+                run_id=self.run_id,
+                identity=self.keys.identity,
+                publics=self.keys.publics,
+                manifest=self.manifest_digest,
+            )
+        except EnvelopeError as error:
+            why = rejection(error)
+            return Refused(site, why.code, why.public)
+        return Admitted(site, hashlib.sha256(content).hexdigest())
 
     def combine(
         self,

@@ -65,6 +65,23 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Admitted:
+    """
+    A sealed release that is proved to be of a site, for this study and run.
+
+    Parameters
+    ----------
+    site : str
+        The site.
+    content : str
+        SHA-256 of what was sealed: equal for a release that is sent again.
+    """
+
+    site: str
+    content: str
+
+
+@dataclass(frozen=True)
 class Received:
     """A site has stored the estimates."""
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
-from fedglmm_flower.envelope import EnvelopeRefusedError, read_header
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
+from fedglmm_flower.flower.recipient import recipient_of
 from fedglmm_flower.flower.run_folder import RunFolder, SavedRun
 from fedglmm_flower.report import Result
 from fedglmm_flower.study import write_study
@@ -89,12 +89,10 @@ def keys_of_run(
     folder: Path, saved: SavedRun, keys: Path | str | None
 ) -> CoordinatorKeys:
     """Keys that open the releases of a run, which may have been rotated since."""
-    # Any release names the key of the run: all were asked for with one.
-    some = next(iter(saved.sealed.values()), None)
     return read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
-        sealed_to=None if some is None else _recipient(some),
+        sealed_to=recipient_of(saved.sealed.values()),
     )
 
 
@@ -127,14 +125,6 @@ def reopened(
         manifest=saved.manifest_digest,
         options=Options(quorum=quorum, seed=seed, tick=tell),
     )
-
-
-def _recipient(sealed: bytes) -> str | None:
-    """The key that a kept release claims; None if it is none, which is told later."""
-    try:
-        return read_header(sealed).recipient
-    except EnvelopeRefusedError:
-        return None
 
 
 def free_folder(run: Path) -> Path:

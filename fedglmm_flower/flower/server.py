@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
@@ -12,21 +13,22 @@ from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
 
 from fedglmm_flower.coordinator import Options
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import StorageError, UsageError
 from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
 from fedglmm_flower.flower.exchange import Tick, refusal
-from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.own_manifest import (
     check_own_manifest,
     read_manifest_file,
 )
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_log import write_detail
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.study import read_study
+from fedglmm_flower.study.whole_file import write_whole
 
 LOG_NAME = "coordinator.log"
+UNITS = dict.fromkeys(("gather", "summarise", "pseudo-data", "broadcast"), " sites")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class RunConfig:
         )
 
 
-def run_round(grid: Grid, config: RunConfig) -> None:
+def run_round(grid: Grid, config: RunConfig, tell: Tick | None = None) -> None:
     """
     Read study and keys, run the one round, write the result.
 
@@ -89,6 +91,8 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         Flower's grid.
     config : RunConfig
         Where everything is.
+    tell : callable or None
+        Told of every step; Flower's log and ``progress.json`` when None.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         If a file, the sites or the fit stand in the way.
     """
     study = read_study(config.study)
-    tick = teller(config.run_dir)
+    tick = tell or teller(config.run_dir)
     keys = read_keys(config.keys_dir, study)
     manifest = read_manifest_file(config.manifest) if config.manifest else b""
     if manifest:
@@ -113,7 +117,7 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         study,
         desk.run_id,
         desk,
-        RunFolder(config.run_dir),
+        RunFolder(config.run_dir, Terms(quorum=config.quorum)),
         quorum=config.quorum,
         tick=tick,
     )
@@ -136,8 +140,9 @@ def main(grid: Grid, context: Context) -> None:
     try:
         run_round(grid, config)
     except Exception as error:  # noqa: BLE001 - told below, without its text
-        config.run_dir.mkdir(parents=True, exist_ok=True)
-        write_detail(config.run_dir / LOG_NAME, error)
+        with suppress(OSError):  # a full disk must not become what is told
+            config.run_dir.mkdir(parents=True, exist_ok=True)
+            write_detail(config.run_dir / LOG_NAME, error)
         failure = refusal(error, None)
     if failure is not None:
         # Outside the except clause, so that no traceback carries the detail along.
@@ -163,9 +168,10 @@ def teller(folder: Path) -> Tick:
     def tell(stage: str, done: int, total: int) -> None:
         nonlocal last
         step = {"stage": stage, "done": done, "total": total}
-        write_whole(folder / "progress.json", json.dumps(step).encode())
+        with suppress(StorageError):  # a run does not end for who watches it
+            write_whole(folder / "progress.json", json.dumps(step).encode())
         if last != (last := (stage, 10 * done // max(total, 1))):
-            log(INFO, "%s: %d of %d", stage, done, total)
+            log(INFO, "%s: %d of %d%s", stage, done, total, UNITS.get(stage, ""))
 
     return tell
 

@@ -25,7 +25,7 @@ from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.report import Result
@@ -198,13 +198,16 @@ def _round(
         )
 
     publics = {site: identity.public for site, identity in sites.items()}
+    terms = Terms(
+        options.quorum, options.method, options.seed, 3 if policy.enabled else 1
+    )
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),
         keys=CoordinatorKeys(coordinator, publics),
         folder=folder,
         options=options,
-        min_broadcast=3 if policy.enabled else 1,
+        min_broadcast=terms.min_broadcast,
     )
     _keep_keys(folder, coordinator, publics)
 
@@ -214,7 +217,8 @@ def _round(
 
     count = len(study.sites)
     nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
-    strategy = OneRoundGlmm(study, desk.run_id, desk, RunFolder(folder), tick=tick)
+    run = RunFolder(folder, terms)
+    strategy = OneRoundGlmm(study, desk.run_id, desk, run, tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Found):  # pragma: no cover - combine returns one

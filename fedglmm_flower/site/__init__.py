@@ -3,8 +3,11 @@
 from fedglmm_flower.site.answer import check_approved, release
 from fedglmm_flower.site.config import SiteConfig, read_policy, read_site_config
 from fedglmm_flower.site.frozen import FrozenSnapshots
+from fedglmm_flower.site.ledger import Ledger
 from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL, Policy
-from fedglmm_flower.site.released import ClusterRelease, Released, Spent
+from fedglmm_flower.site.privacy import Privacy
+from fedglmm_flower.site.private_release import Wire, release_privately
+from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 from fedglmm_flower.site.source import CsvSource, FrameSource, TableSource, file_source
 
 __all__ = [
@@ -13,14 +16,19 @@ __all__ = [
     "CsvSource",
     "FrameSource",
     "FrozenSnapshots",
+    "Ledger",
+    "Noise",
     "Policy",
+    "Privacy",
     "Released",
     "SiteConfig",
     "Spent",
     "TableSource",
+    "Wire",
     "check_approved",
     "file_source",
     "read_policy",
     "read_site_config",
     "release",
+    "release_privately",
 ]

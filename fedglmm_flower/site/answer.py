@@ -1,5 +1,7 @@
 """A site's whole answer: rows to a released summary, gate by gate."""
 
+from dataclasses import dataclass
+
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
 from fedglmm_flower.site.frozen import FrozenSnapshots
@@ -14,6 +16,23 @@ from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study.study import Study
 
 
+@dataclass(frozen=True)
+class Answer:
+    """
+    A site's answer and the rows that it is of.
+
+    Parameters
+    ----------
+    released : Released
+        What may leave.
+    snapshot : str
+        Digest of the rows; does not leave the site.
+    """
+
+    released: Released
+    snapshot: str
+
+
 def release(
     study: Study,
     source: TableSource,
@@ -23,8 +42,23 @@ def release(
     mechanism: Mechanism | None = None,
     frozen: FrozenSnapshots | None = None,
 ) -> Released:
+    """Summarise, clear and release; see :func:`answer`."""
+    return answer(
+        study, source, policy, site=site, mechanism=mechanism, frozen=frozen
+    ).released
+
+
+def answer(
+    study: Study,
+    source: TableSource,
+    policy: Policy,
+    *,
+    site: str,
+    mechanism: Mechanism | None = None,
+    frozen: FrozenSnapshots | None = None,
+) -> Answer:
     """
-    Summarise, clear and release.
+    Summarise, clear and release, and say of which rows.
 
     Parameters
     ----------
@@ -60,7 +94,7 @@ def release(
     if frozen is not None:
         # Only now: of what the gate refused nothing is known outside.
         frozen.freeze(study.digest, found.snapshot)
-    return released
+    return Answer(released, found.snapshot)
 
 
 def clear_rows(

@@ -12,6 +12,7 @@ from fedglmm_flower.site.data_table import DataTable
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.frozen import FOLDER, FrozenSnapshots
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
+from fedglmm_flower.site.privacy import Privacy, Relation
 from fedglmm_flower.site.source import TableSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
@@ -49,6 +50,21 @@ class DisclosureTable(_Strict):
     cluster_names: Literal["given", "numbered"] = Policy.cluster_names
 
 
+class PrivacyTable(_Strict):
+    """``[privacy]``; the numbers are checked by :class:`Privacy`."""
+
+    enabled: Annotated[bool, Field(strict=True)]
+    dataset: Annotated[str, Field(min_length=1, max_length=200)]
+    epsilon: Annotated[float, Field(strict=True)]
+    delta: Annotated[float, Field(strict=True)]
+    budget_epsilon: Annotated[float, Field(strict=True)]
+    relation: Relation = Privacy.relation
+    clipping_norm: Annotated[float, Field(strict=True)] = Privacy.clipping_norm
+    unit_column: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    clusters: tuple[tuple[str, ...], ...] = ()
+    ledger: Annotated[str, Field(min_length=1)] = "ledger.sqlite"
+
+
 class PolicyFile(_Strict):
     """A file that may hold a policy alone, as ``simulate --policy`` reads it."""
 
@@ -69,6 +85,7 @@ class SiteFile(_Strict):
     data: DataTable
     keys: KeysTable
     disclosure: DisclosureTable = DisclosureTable()
+    privacy: PrivacyTable | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,10 @@ class SiteConfig:
         Which rows it answered each study from.
     require_manifest : bool
         Whether it answers under an approved manifest only.
+    privacy : Privacy or None
+        Noise and its budget; None where it is off.
+    ledger : Path or None
+        Where noise is paid; None where it is off.
     """
 
     site: str
@@ -105,6 +126,8 @@ class SiteConfig:
     inbox: Path
     frozen: FrozenSnapshots
     require_manifest: bool = False
+    privacy: Privacy | None = None
+    ledger: Path | None = None
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -119,6 +142,9 @@ def read_site_config(path: Path | str) -> SiteConfig:
     where = Path(path)
     file = _validated(where, SiteFile)
     base = where.resolve().parent
+    # Read even where it is off: a mistake shows before it is switched on.
+    privacy = None if file.privacy is None else _privacy(file.privacy, where)
+    noisy = file.privacy is not None and file.privacy.enabled
     return SiteConfig(
         site=file.site,
         source=file.data.source(base),
@@ -129,6 +155,8 @@ def read_site_config(path: Path | str) -> SiteConfig:
         inbox=base / file.inbox,
         frozen=FrozenSnapshots(base / file.snapshots),
         require_manifest=file.require_manifest,
+        privacy=privacy if noisy else None,
+        ledger=base / file.privacy.ledger if file.privacy and noisy else None,
     )
 
 
@@ -162,6 +190,13 @@ def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]
 
 def _policy(table: DisclosureTable) -> Policy:
     return Policy(**table.model_dump())
+
+
+def _privacy(table: PrivacyTable, where: Path) -> Privacy:
+    try:
+        return Privacy(**table.model_dump(exclude={"enabled", "ledger"}))
+    except PolicyError as error:
+        raise PolicyError(f"{where}: {error}") from None
 
 
 def _validated(path: Path, schema: type[FileT]) -> FileT:

@@ -40,12 +40,13 @@ class NoNoise:
             n_missing=cleared.n_missing,
             clusters=clusters,
             spent=Spent("none", math.inf, 0.0, "none"),
-            software=_software(),
+            software=software_name(),
             small=cleared.small,
         )
 
 
-def _software() -> str:
+def software_name() -> str:
+    """Name and version of the software, as a release states them."""
     try:
         return f"fedglmm-flower {version('fedglmm-flower')}"
     except PackageNotFoundError:

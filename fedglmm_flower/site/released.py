@@ -14,6 +14,7 @@ NUMBERED: Final = "#"
 """What a number begins with that stands for the name of a cluster."""
 MAX_CLUSTERS: Final = 10_000
 Treatment = Literal["pooled", "left_out"]
+Unit = Literal["row", "unit"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class ClusterRelease:
         Rows behind the statistics; None where the mechanism hides the count.
     values : tuple of float
         The statistics, in the canonical order of the study's release set.
+    noisy_rows : float or None
+        Count of usable records with noise; None where there is no noise.
     """
 
     cluster: tuple[str, ...]
     n_rows: int | None
     values: tuple[float, ...]
+    noisy_rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,46 @@ class Spent:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """
+    The noise in a release, all of it public.
+
+    The integer vector of a cluster is the sum over its records of ``2**bits`` times
+    the weighted statistics, each record's norm clipped, plus discrete Gaussian noise
+    of one scale in every coordinate, drawn independently.  With a public anchor
+    the coordinates are residuals and expectations, from which the values are computed;
+    see :mod:`fedglmm_flower.site.residual_basis`.
+
+    Parameters
+    ----------
+    rho : float
+        Price in zero-concentrated differential privacy.
+    scale : float
+        Scale of the noise, in steps of ``2**-bits``: its standard deviation.
+    bits : int
+        Binary digits after the point.
+    norm : float
+        Clipping norm of one record's (or patient's) weighted vector.
+    weights : tuple of float
+        Weight of each coordinate, one a value and, last, that of the count.
+    unit : {"row", "unit"}
+        Whether a record is a row, or all rows of a patient.
+    """
+
+    rho: float
+    scale: float
+    bits: int
+    norm: float
+    weights: tuple[float, ...]
+    unit: Unit = "row"
+
+    @property
+    def sds(self) -> tuple[float, ...]:
+        """Standard deviation of the noise in each coordinate, the count last."""
+        return tuple(self.scale * 2.0**-self.bits / weight for weight in self.weights)
+
+
+@dataclass(frozen=True)
 class Released:
     """
     Everything one site says about its rows in answer to one study.
@@ -120,6 +164,8 @@ class Released:
         Name and version of the software that made the release.
     small : SmallClusters or None
         Clusters that are not among ``clusters`` by their own name.
+    noise : Noise or None
+        What was added; None for exact sums.
     """
 
     site: str
@@ -131,3 +177,4 @@ class Released:
     spent: Spent
     software: str
     small: SmallClusters | None = None
+    noise: Noise | None = None

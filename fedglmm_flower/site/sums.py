@@ -45,7 +45,7 @@ def sums(model: Model, statistics: tuple[Statistic, ...], rows: AtomRows) -> Flo
     """
     plan = _plan(statistics, model.factors)
     w = rows.weights
-    y = _shifted_response(model, rows)
+    y = shifted_response(model, rows)
     measures = [measure_on_rows(rows, name) for name in plan.measures]
     left, right = len(plan.left), len(plan.right)
     products = np.zeros((len(measures), left, right))
@@ -89,7 +89,7 @@ def _single(
     if "offset" in roles:
         out["offset"] = float(np.sum(w * rows.offset))
     if "constant" in roles:
-        out["constant"] = float(np.sum(w * _constant(model, rows)))
+        out["constant"] = float(np.sum(w * constant_on_rows(model, rows)))
     return out
 
 
@@ -156,7 +156,8 @@ def _plan(statistics: tuple[Statistic, ...], factors: tuple[bool, ...]) -> _Plan
     )
 
 
-def _shifted_response(model: Model, rows: AtomRows) -> FloatArray:
+def shifted_response(model: Model, rows: AtomRows) -> FloatArray:
+    """The response as it is summed: a gaussian one is shifted and scaled."""
     if model.family != "gaussian":
         return rows.response
     response = model.response
@@ -178,7 +179,7 @@ def _counts(model: Model, rows: AtomRows, at: int) -> FloatArray:
     return np.asarray(whole)
 
 
-def _constant(model: Model, rows: AtomRows) -> FloatArray:
+def constant_on_rows(model: Model, rows: AtomRows) -> FloatArray:
     """Part of each row's log-likelihood that holds the response alone."""
     y, m = rows.response, rows.trials
     if model.family in ("poisson", "nbinom2"):

@@ -55,10 +55,6 @@ def test_an_option_that_does_not_exist_is_a_usage_error(option, tmp_path, monkey
 
 STUDY_FAULTS = {
     "link of another family": ((*GAUSSIAN, "--link", "log"), "link"),
-    "set that a link lacks": (
-        (*BINOMIAL, "--link", "probit", "--release-set", "anchored"),
-        "anchored with binomial and link probit",
-    ),
     "unknown family": (("--formula", "y ~ x", "--family", "normal"), "'normal'"),
     "method of another family": ((*GAUSSIAN, "--method", "laplace"), "reml or ml"),
     "trials of another family": ((*POISSON, "--trials", "k"), "binomial"),

@@ -24,7 +24,7 @@ from fedglmm_flower.envelope.private_text import identity_text, parse_identity
 from fedglmm_flower.envelope.public_text import parse_public, public_text
 from fedglmm_flower.envelope.wire import canonical_bytes, strict_parse
 from fedglmm_flower.errors import KeyFileError, WireError
-from fedglmm_flower.site.released import ClusterRelease, Released, Spent
+from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 
 SITE, COORDINATOR = new_identity("site"), new_identity("coordinator")
 BINDING = Binding("release", "0123456789abcdef" * 4, "run 1", "site a")
@@ -58,6 +58,20 @@ json_values = st.recursive(
 )
 
 
+def noises(weights: int) -> st.SearchStrategy[Noise]:
+    """Any noise for so many coordinates."""
+    positive = st.floats(0, exclude_min=True, allow_infinity=False)
+    return st.builds(
+        Noise,
+        rho=positive,
+        scale=positive,
+        bits=st.integers(0, 40),
+        norm=positive,
+        weights=st.lists(positive, min_size=weights, max_size=weights).map(tuple),
+        unit=st.sampled_from(["row", "unit"]),
+    )
+
+
 @st.composite
 def releases(draw):
     """Any release that the format has."""
@@ -68,17 +82,28 @@ def releases(draw):
     )
     size = draw(st.integers(0, 6))
     values = st.lists(floats, min_size=size, max_size=size).map(tuple)
+    spent = draw(spents)
+    noisy = spent.mechanism != "none"
+    hidden = spent.relation == "add_remove"
+    noise = draw(noises(size + 1)) if noisy else None
     return Released(
         site=draw(names),
         study_digest=draw(digests),
         release_set=draw(names),
         order=draw(st.integers(1, 12)),
-        n_missing=draw(counts),
+        n_missing=None if noisy else draw(counts),
         clusters=tuple(
-            ClusterRelease(path, draw(counts), draw(values)) for path in paths
+            ClusterRelease(
+                path,
+                None if hidden else draw(counts),
+                draw(values),
+                draw(floats) if noisy else None,
+            )
+            for path in paths
         ),
-        spent=draw(spents),
+        spent=spent,
         software=draw(names),
+        noise=noise,
     )
 
 

@@ -41,6 +41,7 @@ def test_a_release_holds_sums_counts_and_names(table):
         "spent": asdict(Spent("none", math.inf, 0.0, "none")),
         "software": "",
         "small": None,
+        "noise": None,
     }
     assert released.software.startswith("fedglmm-flower")
 

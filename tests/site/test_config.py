@@ -3,7 +3,13 @@
 import pytest
 
 from fedglmm_flower.errors import PolicyError
-from fedglmm_flower.site import CsvSource, Policy, read_policy, read_site_config
+from fedglmm_flower.site import (
+    CsvSource,
+    Policy,
+    Privacy,
+    read_policy,
+    read_site_config,
+)
 
 DIGEST = "0123456789abcdef" * 4
 PLAIN = {
@@ -136,3 +142,63 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path, tmp_path / "none.toml"):
         with pytest.raises(PolicyError, match="cannot be read"):
             read_site_config(path)
+
+
+NOISE = {
+    "privacy.enabled": "true",
+    "privacy.dataset": '"people"',
+    "privacy.epsilon": "1.0",
+    "privacy.delta": "1e-6",
+    "privacy.budget_epsilon": "3.0",
+}
+
+
+def test_noise_is_off_unless_it_is_switched_on(tmp_path):
+    """Without the table, or with it and not enabled."""
+    assert read_site_config(write(tmp_path)).privacy is None
+    config = read_site_config(write(tmp_path, **NOISE | {"privacy.enabled": "false"}))
+
+    assert (config.privacy, config.ledger) == (None, None)
+
+
+def test_noise_is_the_officers(tmp_path):
+    """Every key, and defaults of those that are left out."""
+    config = read_site_config(write(tmp_path, **NOISE))
+    assert config.privacy == Privacy("people", 1.0, 1e-6, 3.0)
+    assert config.ledger == tmp_path / "ledger.sqlite"
+    more = {
+        "privacy.relation": '"replace_one"',
+        "privacy.clipping_norm": "2.5",
+        "privacy.unit_column": '"patient"',
+        "privacy.clusters": '[["a"], ["b"]]',
+        "privacy.ledger": '"kept/ledger"',
+    }
+    config = read_site_config(write(tmp_path, **NOISE | more))
+
+    assert config.privacy == Privacy(
+        "people", 1.0, 1e-6, 3.0, "replace_one", 2.5, "patient", (("a",), ("b",))
+    )
+    assert config.ledger == tmp_path / "kept" / "ledger"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("epsilon", '"1"', "privacy.epsilon"),
+        ("epsilon", "0.0", "epsilon"),
+        ("epsilon", None, "privacy.epsilon"),
+        ("delta", "0.5", "delta"),
+        ("relation", '"other"', "privacy.relation"),
+        ("clipping_norm", "100.0", "clipping_norm"),
+        ("enabled", "1", "privacy.enabled"),
+        ("colour", '"red"', "privacy.colour"),
+    ],
+)
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_a_mistake_in_the_noise_is_found_also_while_it_is_off(
+    tmp_path, key, value, word, enabled
+):
+    """Else it would show on the day that it is switched on."""
+    lines = NOISE | {"privacy.enabled": enabled} | {f"privacy.{key}": value}
+    with pytest.raises(PolicyError, match=word):
+        read_site_config(write(tmp_path, **lines))

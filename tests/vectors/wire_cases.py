@@ -5,6 +5,10 @@ from typing import Any
 DIGEST = "0123456789abcdef" * 4
 ONE = '{"cluster":[],"n_rows":120,"values":[120.0,47.0,-0.25]}'
 NONE = '{"delta":0.0,"epsilon":"inf","mechanism":"none","relation":"none"}'
+HIDDEN = (
+    '{"delta":1e-06,"epsilon":1.0,"mechanism":"discrete gaussian",'
+    '"relation":"add_remove"}'
+)
 SOFTWARE = "fedglmm-flower 0.1.0"
 
 
@@ -51,13 +55,30 @@ def spent(delta: str, epsilon: str, mechanism: str, relation: str) -> str:
     return release(spent="{" + fields + "}")
 
 
+def noisy(rows: str = "null", **parts: str) -> str:
+    """A release with noise of which some parts are spelled differently."""
+    noise = {
+        "bits": "20",
+        "norm": "1.5",
+        "rho": "0.0243",
+        "scale": "7126000.5",
+        "unit": '"row"',
+        "weights": "[0.5,0.25,1.0]",
+        **parts,
+    }
+    spelled = ",".join(f'"{key}":{noise[key]}' for key in sorted(noise))
+    one = f'{{"cluster":[],"n_rows":{rows},"noisy_rows":119.25,"values":[0.5,-12.0]}}'
+    return release(
+        clusters=f"[{one}]", n_missing="null", noise=f"{{{spelled}}}", spent=HIDDEN
+    )
+
+
 GOOD = {
     "exact release": release(),
-    "counts hidden by the mechanism": release(
-        n_missing="null",
-        clusters=clusters(("[]", "null", "[0.5,-12.0]")),
-        spent='{"delta":1e-06,"epsilon":1.0,"mechanism":"discrete gaussian",'
-        '"relation":"add_remove"}',
+    "counts hidden by the mechanism": noisy(),
+    "noise for whole patients": noisy(unit='"unit"', bits="0"),
+    "a count that the relation holds public": noisy("120").replace(
+        "add_remove", "zero_out"
     ),
     "clusters inside the site": release(
         clusters=clusters(('["c1"]', "60", "[60.0]"), ('["c2","w"]', "0", "[0.0]"))
@@ -191,6 +212,61 @@ BAD = {
     "delta above one": (spent("1.5", "1.0", "x", "zero_out"), "delta outside"),
     "epsilon in another spelling": (spent("0.0", '"INF"', "x", "zero_out"), "text was"),
     "unknown relation": (spent("0.0", "1.0", "x", "other"), "another relation"),
+    "an exact count under a relation that hides it": (noisy("120"), "an exact count"),
+    "dropped rows beside noise": (
+        noisy().replace('"n_missing":null', '"n_missing":0'),
+        "an exact count beside noise",
+    ),
+    "pooled clusters beside noise": (
+        noisy().replace(
+            '"software"',
+            '"small_clusters":{"clusters":1,"n_rows":null,"treatment":"left_out"},'
+            '"software"',
+        ),
+        "an exact count beside noise",
+    ),
+    "noise without a mechanism": (
+        noisy().replace(HIDDEN, NONE),
+        "noise without a mechanism",
+    ),
+    "a mechanism without noise": (
+        release(spent=HIDDEN, n_missing="null"),
+        "noise without a mechanism",
+    ),
+    "a noisy count without noise": (
+        release(clusters='[{"cluster":[],"n_rows":1,"noisy_rows":1.0,"values":[]}]'),
+        "an unknown key",
+    ),
+    "noise without a noisy count": (
+        noisy().replace('"noisy_rows":119.25,', ""),
+        "no key 'noisy_rows'",
+    ),
+    "a noisy count that is whole": (
+        noisy().replace("119.25", "119"),
+        "a whole number was found",
+    ),
+    "too few weights": (noisy(weights="[0.5,0.25]"), "another number of weights"),
+    "no weight": (noisy(weights="[]"), "another number of weights"),
+    "weights that are no list": (noisy(weights="1.0"), "a decimal number was found"),
+    "a weight of zero": (noisy(weights="[0.5,0.0,1.0]"), "not positive"),
+    "a negative weight": (noisy(weights="[0.5,-1.0,1.0]"), "not positive"),
+    "a scale of zero": (noisy(scale="0.0"), "not positive"),
+    "a negative rho": (noisy(rho="-1.0"), "not positive"),
+    "an endless norm": (noisy(norm='"inf"'), "text was found"),
+    "a step finer than any": (noisy(bits="41"), "out of bounds"),
+    "bits that are no whole number": (noisy(bits="20.0"), "a decimal number was"),
+    "a unit of another kind": (noisy(unit='"ward"'), "another unit"),
+    "a unit that is a list": (noisy(unit="[]"), "another unit"),
+    "noise with a part more": (noisy(seed="1"), "an unknown key"),
+    "noise that is null": (
+        release(
+            clusters='[{"cluster":[],"n_rows":null,"noisy_rows":1.0,"values":[]}]',
+            spent=HIDDEN,
+            noise="null",
+            n_missing="null",
+        ),
+        "null was found",
+    ),
     "no mechanism with a finite epsilon": (
         spent("0.0", "1.0", "none", "none"),
         "contradiction",

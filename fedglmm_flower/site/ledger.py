@@ -1,0 +1,254 @@
+"""The privacy ledger of a site: debit, draw, store, and only then send.
+
+One SQLite file for all datasets and studies of a site.  Whatever is killed at whatever
+point: a draw is paid before it is made, and one request never has two answers.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedglmm_flower.errors import BudgetError, LedgerError
+from fedglmm_flower.site.ledger_anchor import check_anchor, set_anchor
+from fedglmm_flower.site.ledger_chain import (
+    SCHEMA,
+    Entry,
+    append,
+    entries,
+    head,
+    require_whole,
+)
+
+_WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Balance:
+    """
+    Budget of a dataset, in billionths of rho.
+
+    Parameters
+    ----------
+    cap_nano, spent_nano : int
+        What was allowed last, and what is spent.
+    delta : float
+        The delta at which the officer states epsilon.
+    """
+
+    cap_nano: int
+    spent_nano: int
+    delta: float
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """
+    A ledger in a file that only its owner may read.
+
+    Parameters
+    ----------
+    path : Path
+        The file, on a local disk; ``.head`` beside it holds the last entry's hash, so
+        that an older copy put in its place is noticed.
+    """
+
+    path: Path
+
+    def allow(self, dataset: str, *, cap_nano: int, delta: float) -> None:
+        """Record the officer's cap for a dataset, if it is another than before."""
+        with self._transaction(create=True) as connection:
+            now = _balances(connection).get(dataset)
+            if now is None or (now.cap_nano, now.delta) != (cap_nano, delta):
+                append(
+                    connection,
+                    "policy",
+                    dataset=dataset,
+                    cap_nano=cap_nano,
+                    delta=delta,
+                )
+        self._set_anchor()
+
+    def stored(self, dataset: str, request: str) -> bytes | None:
+        """The answer that a request was given before, if any."""
+        with self._transaction() as connection:
+            return _answer(connection, dataset, request)
+
+    def serve(
+        self, dataset: str, request: str, rho_nano: int, draw: Callable[[], bytes]
+    ) -> bytes:
+        """
+        The stored answer, or a new one that is paid before it is drawn.
+
+        Parameters
+        ----------
+        dataset, request : str
+            Whose budget, and what is asked.
+        rho_nano : int
+            Price.
+        draw : callable
+            Makes the answer, with noise.
+
+        Returns
+        -------
+        bytes
+            The same for every call with this request.
+
+        Raises
+        ------
+        BudgetError
+            If too little is left; nothing was drawn.
+        LedgerError
+            If the file is damaged or was set back.
+        """
+        with self._transaction() as connection:
+            known = _answer(connection, dataset, request)
+            left: int | None = None
+            if known is not None:
+                append(connection, "resend", dataset=dataset, request=request)
+            elif not _is_paid(connection, dataset, request):
+                balance = _balances(connection).get(dataset, Balance(0, 0, 0.0))
+                left = balance.cap_nano - balance.spent_nano
+                kind = "debit" if rho_nano <= left else "refuse"
+                append(
+                    connection,
+                    "debit" if kind == "debit" else "refuse",
+                    dataset=dataset,
+                    request=request,
+                    rho_nano=rho_nano,
+                )
+        self._set_anchor()
+        if known is not None:
+            return known
+        if left is not None and rho_nano > left:
+            raise BudgetError(
+                f"privacy: dataset {dataset!r}: {left / 1e9:.6f} of rho is left and "
+                f"the release would cost {rho_nano / 1e9:.6f}; a release within the "
+                "budget is required; answer no more studies of this dataset, or have "
+                "the budget raised in [privacy]"
+            )
+        answer = draw()
+        with self._transaction() as connection:
+            # Another process may have paid nothing and drawn too: the first one counts.
+            known = _answer(connection, dataset, request)
+            if known is None:
+                connection.execute(
+                    "INSERT INTO answer VALUES (?, ?, ?)", (dataset, request, answer)
+                )
+                append(
+                    connection,
+                    "release",
+                    dataset=dataset,
+                    request=request,
+                    sha256=hashlib.sha256(answer).hexdigest(),
+                )
+        self._set_anchor()
+        return answer if known is None else known
+
+    def balances(self) -> dict[str, Balance]:
+        """Budget of each dataset."""
+        with self._transaction() as connection:
+            return _balances(connection)
+
+    def entries(self) -> list[Entry]:
+        """All entries, after the whole chain was checked."""
+        with self._transaction() as connection:
+            return list(entries(connection))
+
+    @contextmanager
+    def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """Everything inside is on the disk afterwards, or nothing is."""
+        self._require_file(create=create)
+        try:
+            # No transaction but our own; one writer at a time.
+            connection = sqlite3.connect(
+                self.path, timeout=_WAIT_S, isolation_level=None
+            )
+            with closing(connection):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    if create:
+                        _create(connection)
+                    check_anchor(connection, self.path, require_whole(connection))
+                    yield connection
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"{self.path.name}: SQLite says {error}; a ledger on a local disk that "
+                "nothing else writes is required; check the file and its folder"
+            ) from None
+
+    def _require_file(self, *, create: bool) -> None:
+        """Create the file for its owner alone, or require that it is so."""
+        anchored = self.path.with_name(self.path.name + ".head").exists()
+        if create and not self.path.exists() and not anchored:
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise LedgerError(
+                    f"{self.path}: cannot be made ({error.strerror}); a writable "
+                    "folder is required; check 'ledger' in [privacy]"
+                ) from None
+        if not self.path.exists():
+            what = "is gone, but not its .head file" if anchored else "does not exist"
+            raise LedgerError(
+                f"{self.path}: the ledger {what}; the budget cannot be known without "
+                "it; restore the file, or correct the path"
+            )
+        if self.path.stat().st_mode & 0o077:
+            raise LedgerError(
+                f"{self.path}: others may read or write it; mode 600 is required; "
+                f"chmod 600 {self.path.name}"
+            )
+
+    def _set_anchor(self) -> None:
+        # Under the lock, so that a slower process does not set an older one.
+        with self._transaction() as connection:
+            set_anchor(self.path, *head(connection))
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    found = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not found:
+        for statement in SCHEMA.split(";\nCREATE"):
+            text = statement.strip().removeprefix("CREATE").rstrip(";")
+            connection.execute(f"CREATE {text}")
+        append(connection, "open", format=1)
+
+
+def _answer(connection: sqlite3.Connection, dataset: str, request: str) -> bytes | None:
+    row = connection.execute(
+        "SELECT release FROM answer WHERE dataset = ? AND request = ?",
+        (dataset, request),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _is_paid(connection: sqlite3.Connection, dataset: str, request: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM entry WHERE kind = 'debit' AND dataset = ? AND request = ?",
+        (dataset, request),
+    ).fetchone()
+    return row is not None
+
+
+def _balances(connection: sqlite3.Connection) -> dict[str, Balance]:
+    spent: dict[str, int] = {}
+    allowed: dict[str, tuple[int, float]] = {}
+    for entry in entries(connection):
+        if entry.kind == "debit":
+            spent[entry.dataset] = spent.get(entry.dataset, 0) + entry.rho_nano
+        elif entry.kind == "policy":
+            allowed[entry.dataset] = (entry.facts["cap_nano"], entry.facts["delta"])
+    return {
+        dataset: Balance(cap, spent.get(dataset, 0), delta)
+        for dataset, (cap, delta) in sorted(allowed.items())
+    }

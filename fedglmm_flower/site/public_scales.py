@@ -1,0 +1,158 @@
+"""Weights of the statistics and the size of a record, from the study alone.
+
+Noise is the same in every coordinate of the weighted vector, so that its weights say
+how the noise is shared out.  A statistic with weight w is blurred by ``scale / w``;
+what is common in a record then costs norm.  For given mean squares ``m_j`` and
+importances ``v_j`` the sum of ``v_j / w_j**2`` at a fixed sum of ``w_j**2 m_j`` is
+least at ``w_j = (v_j / m_j)**(1/4)``.
+
+Mean squares are those of a reference law that uses what the study declares and nothing
+else: bounds, centre and scale of each column, its levels, the anchor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fedglmm_flower.glmm.anchor import AnchorFrame
+from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
+from fedglmm_flower.site.features import Features
+from fedglmm_flower.site.records import bounded_cells, bounded_rows
+from fedglmm_flower.study.columns import Column
+from fedglmm_flower.study.release import Role, Statistic
+
+FloatArray = npt.NDArray[np.float64]
+_RECORDS: Final = 2000
+_SEED: Final = 1
+# How much an error of one standard deviation of each sum matters: residuals, or sums
+# with the response, enter the estimates as they are; the information times a step of a
+# third or so, the rest times its powers.
+_LEVERAGE: Final[dict[Role, float]] = {
+    "y": 1.0,
+    "score": 0.1,
+    "yy": 0.5,
+    "y_offset": 0.1,
+    "offset": 0.3,
+    "constant": 0.05,
+    "shape": 0.1,
+    "value": 0.1,
+    "information": 0.3,
+    "bend": 0.1,
+}
+_COUNT: Final = 0.5
+_PER_DEGREE: Final = 0.5
+# Below this share of the mean square a sum counts as constant.
+_LEAST_SPREAD: Final = 0.05
+
+
+def public_weights(features: Features) -> FloatArray:
+    """
+    Weight of each coordinate; the root mean square of a record's norm is then 1.
+
+    Parameters
+    ----------
+    features : Features
+        Its model's columns have bounds.
+
+    Returns
+    -------
+    array of shape (coordinates,)
+        Positive; the same wherever it is computed from the same study, and told with
+        every release.
+    """
+    rows, counted = _reference(features)
+    terms = features.on_rows(rows, counted)
+    usable = (counted > 0) & np.isfinite(terms).all(axis=0)
+    terms = terms[:, usable]
+    if not usable.any():
+        return np.full(features.size, features.size**-0.5)
+    mean_square = np.mean(terms**2, axis=1)
+    # A function that the reference law never sees gets the weight of a rare one.
+    floor = 1e-3 * np.median(mean_square[mean_square > 0])
+    mean_square = np.maximum(mean_square, floor)
+    spread = np.maximum(np.var(terms, axis=1), _LEAST_SPREAD * mean_square)
+    anchored = features.anchor is not None
+    levers = [_leverage(s, anchored=anchored) for s in features.statistics]
+    if anchored and features.basis is None:
+        for i, s in enumerate(features.statistics):
+            levers[i] = 1.0 if s.role == "score" else levers[i]
+    importance = np.array([*levers, _COUNT]) ** 2 / spread
+    weights = (importance / mean_square) ** 0.25
+    return np.asarray(weights / np.sqrt(np.sum(weights**2 * mean_square)))
+
+
+def reference_norms(features: Features, weights: FloatArray) -> FloatArray:
+    """Norms of records of the reference law: how many a clipping norm would touch."""
+    rows, counted = _reference(features)
+    terms = features.on_rows(rows, counted)[:, counted > 0]
+    return np.asarray(np.sqrt(np.sum((weights[:, None] * terms) ** 2, axis=0)))
+
+
+def _leverage(s: Statistic, *, anchored: bool) -> float:
+    if s.role != "x":
+        return _LEVERAGE.get(s.role, _COUNT)
+    # With an anchor, moments only carry the shape far from it.
+    return _PER_DEGREE ** (s.degree - 1 + 2 * anchored)
+
+
+def _reference(features: Features) -> tuple[AtomRows, FloatArray]:
+    model = features.model
+    rng = np.random.default_rng(_SEED)
+    frame = {name: _draw(model.columns[name], rng) for name in model.used_columns}
+    cells = bounded_cells(model, pd.DataFrame(frame))
+    rows, counted = bounded_rows(model, cells, _RECORDS)
+    if features.anchor is None:
+        return rows, counted
+    return replace(rows, response=_at_anchor(features, rows, rng)), counted
+
+
+def _draw(column: Column, rng: np.random.Generator) -> list[object]:
+    if column.kind == "categorical":
+        codes = rng.integers(0, len(column.levels), _RECORDS)
+        return [column.levels[code] for code in codes]
+    if column.kind == "binary":
+        return list(rng.integers(0, 2, _RECORDS))
+    low, high = bounds_of(column)
+    width = high - low
+    inside = low < column.center < high
+    center = column.center if inside else low + width / 2
+    declared = width / 20 <= column.scale <= width / 2
+    scale = column.scale if declared else width / 6
+    drawn = np.clip(rng.normal(center, scale, _RECORDS), low, high)
+    whole = column.unit == "count" or (column.center == 0.0 and column.scale == 1.0)
+    if whole and low == np.floor(low) and width >= 1:
+        drawn = np.floor(drawn)
+    return list(drawn)
+
+
+def _at_anchor(
+    features: Features, rows: AtomRows, rng: np.random.Generator
+) -> FloatArray:
+    """Responses as the anchor expects them."""
+    model = features.model
+    frame = AnchorFrame(model)
+    f = evaluate_monomials(rows.values, frame.monomials, model.factors)
+    eta = np.array(features.anchor) @ (frame.columns @ f) + frame.offset @ f
+    if model.family == "binomial":
+        drawn = rng.binomial(rows.trials.astype(int), 1 / (1 + np.exp(-eta)))
+        return np.asarray(drawn, dtype=np.float64)
+    mean = np.exp(np.clip(eta + rows.offset, -30.0, 30.0))
+    most = _highest(model.columns, model.response.name)
+    if model.family == "poisson":
+        return np.minimum(rng.poisson(np.minimum(mean, 1e9)), most).astype(np.float64)
+    return np.asarray(np.clip(rng.exponential(mean), 1e-9, most))
+
+
+def _highest(columns: Mapping[str, Column], name: str) -> float:
+    return bounds_of(columns[name])[1] if name in columns else np.inf
+
+
+def bounds_of(column: Column) -> tuple[float, float]:
+    """Declared bounds of a numeric column that has both."""
+    assert column.low is not None  # noqa: S101 - checked before anything is read
+    assert column.high is not None  # noqa: S101 - as above
+    return column.low, column.high

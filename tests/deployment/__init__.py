@@ -1,0 +1,1 @@
+"""Deployments on the loopback interface, as the documentation describes them."""
