@@ -2,16 +2,10 @@
 
 from collections.abc import Mapping
 
-from threadpoolctl import threadpool_limits
-
-from fedglmm_flower.coordinator.combine import Options, seed_of
+from fedglmm_flower.coordinator.combine import Options
 from fedglmm_flower.coordinator.content import result_values
-from fedglmm_flower.coordinator.fitting import fit_releases
-from fedglmm_flower.coordinator.opening import (
-    Opened,
-    Refusal,
-    gather_releases,
-)
+from fedglmm_flower.coordinator.opening import Opened, Refusal
+from fedglmm_flower.coordinator.reopened import reopen
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
@@ -60,23 +54,21 @@ def refit(
         If the model is not determined over all sites.
     """
     released = part.released
-    opened, why = gather_releases(
+    again = reopen(
         released,
         sealed,
         refusals,
-        options.quorum,
         run_id=run_id,
         identity=identity,
         publics=publics,
         manifest=manifest,
+        options=options,
     )
-    # The pseudo-data of the run itself, so that models of one release compare.
-    seed = seed_of(released, options.seed)
-    with threadpool_limits(1):
-        fitted = fit_releases(
-            released, opened, part.study.method, seed, options.tick, part=part
-        )
-    values = result_values(part.study, opened, why, fitted, run_id, 0.0, None, seed)
+    fitted = again.fit(part)
+    opened = again.opened
+    values = result_values(
+        part.study, opened, again.why, fitted, run_id, 0.0, None, again.seed
+    )
     if part.is_another:
         values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
     values["provenance"]["released_study"] = released.digest
