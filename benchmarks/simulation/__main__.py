@@ -8,6 +8,7 @@ Run: ``python -m benchmarks.simulation --replicates 200 --results simulation.jso
 """
 
 import argparse
+import gzip
 import json
 import sys
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ def read(path: Path) -> list[Record]:
     if not path.exists():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else None
+    lines = path.read_text(encoding="utf-8") if text is None else text.decode()
+    for line in lines.splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:
@@ -53,6 +56,9 @@ def main() -> None:
     """Take turns, write each record as it comes, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation")
     parser.add_argument("--results", type=Path, default=Path("simulation.jsonl"))
+    parser.add_argument(
+        "--known", type=Path, nargs="*", default=[], help="records of earlier runs"
+    )
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS))
     parser.add_argument("--sets", nargs="+", default=list(SETS))
@@ -62,11 +68,16 @@ def main() -> None:
         default=MOST_DRAWS,
         help="most draws of pseudo-data for canonical sets",
     )
+    parser.add_argument(
+        "--estimates-only",
+        action="store_true",
+        help="leave out the fits that judge each fit; the estimates are the same",
+    )
     options = parser.parse_args()
     for name in set(options.settings) - set(SETTINGS):
         parser.error(f"setting {name!r} is not known; one of {', '.join(SETTINGS)}")
     draws = {"canonical": options.canonical_draws, "anchored": MOST_DRAWS}
-    found = read(options.results)
+    found = [r for path in (*options.known, options.results) for r in read(path)]
     have = {(r["setting"], r["replicate"], r["set"]) for r in found}
     wanted = [POOLED, *options.sets]
     todo = [
@@ -78,7 +89,13 @@ def main() -> None:
     total = options.replicates * len(options.settings)
     with threadpool_limits(1), progress(total, total - len(todo)) as bar:
         for setting, replicate, missing in todo:
-            new = records(SETTINGS[setting], replicate, missing, draws)
+            new = records(
+                SETTINGS[setting],
+                replicate,
+                missing,
+                draws,
+                judged=not options.estimates_only,
+            )
             with options.results.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(record) + "\n" for record in new)
             found.extend(new)

@@ -57,7 +57,12 @@ def opened(table: TableStudy) -> dict[str, Opened]:
 
 
 def records(
-    setting: Setting, replicate: int, wanted: list[str], draws: dict[str, int]
+    setting: Setting,
+    replicate: int,
+    wanted: list[str],
+    draws: dict[str, int],
+    *,
+    judged: bool = True,
 ) -> list[Record]:
     """
     Estimates and what is said of their accuracy, one record for each wanted set.
@@ -70,6 +75,8 @@ def records(
         ``pooled``, and offers such as ``canonical:4``.
     draws : mapping
         Most draws of pseudo-data for each set name.
+    judged : bool
+        Whether to record what is said of the accuracy.
     """
     frame = rows_of(setting, replicate)
     found = []
@@ -86,7 +93,9 @@ def records(
                 fitted = table.pooled_fit(table.study.sites, "laplace")
                 record |= _estimates(setting, fitted)
             else:
-                record |= _one_round(setting, replicate, frame, name, draws)
+                record |= _one_round(
+                    setting, replicate, frame, name, draws, judged=judged
+                )
         except FedglmmError as error:
             record["failed"] = f"{type(error).__name__}: {error}"
         record["seconds"] = round(time.perf_counter() - began, 3)
@@ -100,6 +109,8 @@ def _one_round(
     frame: pd.DataFrame,
     name: str,
     draws: dict[str, int],
+    *,
+    judged: bool,
 ) -> Record:
     offer = parse_offer(name)
     table = asked(setting, frame, offer)
@@ -111,6 +122,7 @@ def _one_round(
         replicate,
         silent,
         most_draws=draws[offer[0]],
+        judged=judged,
     )
     sets = sorted(
         {(o.released.release_set, o.released.order) for o in answers.values()}
