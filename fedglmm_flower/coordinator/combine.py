@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from fedglmm_flower.coordinator.content import result_values
 from fedglmm_flower.coordinator.fitting import Tick, fit_releases, silent
+from fedglmm_flower.coordinator.noise import NoisyOutcome, fit_under_noise
+from fedglmm_flower.coordinator.noise_content import noisy_values
 from fedglmm_flower.coordinator.opening import (
     Refusal,
     gather_releases,
@@ -37,6 +40,10 @@ class Options:
         Makes the pooled fit to report beside, in a simulation.
     tick : callable
         Called with stage, done and total.
+    draws : int
+        Bootstrap draws of a fit under noise; 0 for analytic intervals.
+    store : Path or None
+        File that keeps finished draws, so that an interrupted call goes on.
     """
 
     quorum: int | None = None
@@ -44,6 +51,8 @@ class Options:
     seed: int | None = None
     pooled: Callable[[tuple[str, ...]], Mapping[str, Any]] | None = None
     tick: Tick = silent
+    draws: int = 0
+    store: Path | None = None
 
 
 def combine(
@@ -101,20 +110,37 @@ def combine(
     )
     chosen = resolve_method(study.family, options.method or study.method)
     seed = seed_of(study, options.seed)
+    noisy = any(one.noisy for one in opened.values())
+    under_noise: NoisyOutcome | None = None
     # One thread for each product: many small ones, which more threads only slow down.
     with threadpool_limits(1):
-        # A joint release answers its own question as it does any other.
-        part = Submodel(study, study) if study.is_joint else None
-        fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
+        if noisy:
+            under_noise = fit_under_noise(
+                study,
+                opened,
+                seed,
+                options.tick,
+                draws=options.draws,
+                store=options.store,
+            )
+        else:
+            # A joint release answers its own question as it does any other.
+            part = Submodel(study, study) if study.is_joint else None
+            fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
     pooled, doubt = None, []
     try:
         pooled = options.pooled(tuple(opened)) if options.pooled else None
     except FedglmmError as error:
         # A comparison that fails is no reason to lose the result.
         doubt = [f"no pooled fit of the {len(opened)} sites used: {error}"]
-    values = result_values(
-        study, opened, why, fitted, run_id, summarise_s, pooled, seed
-    )
+    if under_noise is not None:
+        values = noisy_values(
+            study, opened, why, under_noise, run_id, summarise_s, pooled, seed
+        )
+    else:
+        values = result_values(
+            study, opened, why, fitted, run_id, summarise_s, pooled, seed
+        )
     values["diagnostics"]["warnings"] += doubt
     return Result(values)
 

@@ -3,6 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from fedglmm_flower.flower.publish import checked_target, publish, require_no_ru
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
-from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
+from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy, Privacy
 from fedglmm_flower.site.whole_table import (
     TableLike,
     TableStudy,
@@ -55,6 +56,8 @@ def simulate(
     method: str | None = None,
     policy: Policy | None = None,
     disclosure: bool = True,
+    privacy: Privacy | None = None,
+    bootstrap: int = 0,
     quorum: int | None = None,
     seed: int | None = None,
     compare_pooled: bool = False,
@@ -99,6 +102,12 @@ def simulate(
         Disclosure policy of every site.
     disclosure : bool
         False switches the disclosure gate off: the table may be seen here anyway.
+    privacy : Privacy, optional
+        Noise at every site instead of the gate, drawn anew each time; asks the public
+        set where an anchor is given, else the canonical one, at order 2 unless said
+        otherwise.
+    bootstrap : int
+        Draws of the bootstrap under noise; 0 for analytic intervals.
     quorum : int, optional
         Fewest sites to fit from.
     seed : int, optional
@@ -128,6 +137,20 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
+    if privacy is not None and policy is not None:
+        raise UsageError(
+            "simulate: noise and a disclosure policy were asked for; with noise the "
+            "gate is not asked, for its answer would depend on the rows; leave one out"
+        )
+    if privacy is None and bootstrap:
+        raise UsageError(
+            "simulate: bootstrap draws without noise; they belong to a fit under "
+            "noise; add an epsilon or leave them out"
+        )
+    if privacy is not None and study is None:
+        order = 2 if order is None else order
+        if release_set is None and anchor is None:
+            release_set = "canonical"
     target = None if out is None else checked_target(Path(out))
     if target is not None and not overwrite:
         require_no_run(target)
@@ -154,12 +177,15 @@ def simulate(
         seed=seed,
         pooled=partial(_pooled, table, method) if compare_pooled else None,
         tick=tell,
+        draws=bootstrap,
     )
     # Elsewhere first: a run that fails leaves the results of an earlier one alone.
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
-        result = _round(table, chosen, options, Path(scratch), tell)
+        folder = Path(scratch) / "run"
+        paid = _Paid(privacy, Path(scratch) / "ledgers")
+        result = _round(table, chosen, options, folder, tell, paid)
         if target is not None:
-            publish(Path(scratch), target)
+            publish(folder, target)
     return result
 
 
@@ -171,8 +197,27 @@ def _coefficients(
     return anchor if isinstance(anchor, Mapping) else read_anchor(anchor)
 
 
+@dataclass(frozen=True)
+class _Paid:
+    """Noise at every site, and the folder of ledgers that end with the simulation."""
+
+    privacy: Privacy | None
+    ledgers: Path
+
+    def ledger(self, site: str) -> Path | None:
+        if self.privacy is None:
+            return None
+        self.ledgers.mkdir(parents=True, exist_ok=True)
+        return self.ledgers / f"{file_name(site)}.sqlite"
+
+
 def _round(
-    table: TableStudy, policy: Policy, options: Options, folder: Path, tell: Tick
+    table: TableStudy,
+    policy: Policy,
+    options: Options,
+    folder: Path,
+    tell: Tick,
+    paid: _Paid,
 ) -> Result:
     study = table.study
     coordinator = new_identity("coordinator")
@@ -193,6 +238,8 @@ def _round(
             keys=_keys(sites[site], coordinator.public),
             approved=(study.digest,),
             inbox=folder / "sites" / file_name(site),
+            privacy=paid.privacy,
+            ledger=paid.ledger(site),
         )
 
     publics = {site: identity.public for site, identity in sites.items()}
@@ -202,7 +249,7 @@ def _round(
         keys=CoordinatorKeys(coordinator, publics),
         folder=folder,
         options=options,
-        min_broadcast=3 if policy.enabled else 1,
+        min_broadcast=3 if policy.enabled or paid.privacy is not None else 1,
     )
     _keep_keys(folder, coordinator, publics)
 

@@ -42,13 +42,16 @@ def summary_text(result: Mapping[str, Any]) -> str:
         f"   Sent: {_sent(result)}",
         f"    Fit: {_accuracy(result)}",
     ]
+    head += _noise(result)
     head += _absent(result)
     lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
     for warning in result["diagnostics"]["warnings"]:
         lines += _wrapped(f"Warning: {warning}")
-    lines += ["", *criteria(result["aic"], result["bic"], result["loglik"]), ""]
+    lines.append("")
+    if result["loglik"] is not None:  # there is none of noisy sums
+        lines += [*criteria(result["aic"], result["bic"], result["loglik"]), ""]
     if result["random"]:
         errors = None
         if any("approx_error" in row for row in result["random"]):
@@ -94,6 +97,22 @@ def _sites(result: Mapping[str, Any]) -> str:
     return text
 
 
+def _noise(result: Mapping[str, Any]) -> list[str]:
+    """What protects the rows, and what it means for the intervals."""
+    privacy = result.get("privacy")
+    if privacy is None:
+        return []
+    grown = privacy["se_inflation"].values()
+    by = "bootstrap" if privacy["intervals"] == "bootstrap" else "analytic"
+    text = (
+        f"Privacy: epsilon {privacy['epsilon']:g}, delta {privacy['delta']:g}, "
+        f"relation {privacy['relation']}; standard errors and intervals ({by}) include "
+        f"the noise, which makes them {min(grown):.2f} to {max(grown):.2f} times as "
+        "wide"
+    )
+    return [text]
+
+
 def _absent(result: Mapping[str, Any]) -> list[str]:
     """Who is not in the estimates, by what it was for; one line for each reason."""
     sites: dict[tuple[str, str], list[str]] = {}
@@ -134,6 +153,8 @@ def _accuracy(result: Mapping[str, Any]) -> str:
     if result["exactness"] == "exact":
         return "exact: the estimates are those of the pooled rows"
     residual = result["diagnostics"]["moment_residual"]
+    if residual is None:
+        return "approximate: a mixed model of noisy sums, weighted by their noise"
     errors = [
         row["approx_error"] / row["se"]
         for row in result["fixed"]
