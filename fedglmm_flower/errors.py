@@ -124,6 +124,13 @@ class PolicyError(FedglmmError):
     public = "the site's configuration is not valid"
 
 
+class StorageError(FedglmmError):
+    """A file cannot be written, or exists and may not be replaced."""
+
+    code = "storage-failed"
+    public = "a file could not be written"
+
+
 class LedgerError(FedglmmError):
     """The privacy ledger is damaged, was set back, or cannot be written."""
 

@@ -22,10 +22,11 @@ from fedglmm_flower.envelope import (
 from fedglmm_flower.envelope.manifest import write_time
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.admission import utc_now
-from fedglmm_flower.flower.files import file_name, write_whole
+from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.own_manifest import read_manifest_file
 from fedglmm_flower.site.config import read_demands
 from fedglmm_flower.study import read_study
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 
 def sign(
@@ -71,7 +72,7 @@ def sign(
     )
     passphrase = passphrase_for(owner, passphrase_file, passphrase_env)
     data = sign_manifest(manifest, read_identity(owner, passphrase))
-    write_whole(out, data)
+    write_whole(out, data, SHARED)
     typer.echo(f"{out}: {split_signed(data).digest}")
 
 

@@ -63,7 +63,7 @@ def simulate(
         str | None,
         typer.Option(help="local, or a file of coefficients such as a result.json."),
     ] = None,
-    rounds: Annotated[str, typer.Option(help="1.")] = "1",
+    rounds: Annotated[str, typer.Option(help="1, refine:R, or iterative.")] = "1",
     policy: Annotated[
         Path | None, typer.Option(help="site.toml whose [disclosure] all sites apply.")
     ] = None,
@@ -103,7 +103,7 @@ def simulate(
     ] = False,
 ) -> int:
     """Divide a table by site and run the whole federation on this machine."""
-    _only_what_there_is(release_set, rounds)
+    _only_what_there_is(release_set)
     privacy = _privacy(epsilon, delta, relation, clipping_norm)
     with shown_progress() as tell:
         result = run_simulation(
@@ -121,6 +121,7 @@ def simulate(
             release_set=release_set,
             anchor=anchor,
             method=method,
+            rounds=rounds,
             policy=None if policy is None else read_policy(policy),
             disclosure=not no_disclosure,
             privacy=privacy,
@@ -171,10 +172,9 @@ def _privacy(
         raise UsageError(f"simulate: {error.detail}") from None
 
 
-def _only_what_there_is(release_set: str | None, rounds: str) -> None:
+def _only_what_there_is(release_set: str | None) -> None:
     """Refuse what is designed and not built, rather than leave it out unsaid."""
     asked = [
-        ("--rounds", rounds, "one round", rounds == "1"),
         (
             "--release-set",
             release_set,

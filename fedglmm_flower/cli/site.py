@@ -1,4 +1,4 @@
-"""``fedglmm site``: what an officer sees before anything leaves."""
+"""``fedglmm site``: what an officer sees, and what a site sends and gets in files."""
 
 import json
 from dataclasses import replace
@@ -11,18 +11,25 @@ from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.noise_preview import noise_preview, noise_text
 from fedglmm_flower.cli.preview import Preview, preview_of
 from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
+from fedglmm_flower.flower.site_desk import ESTIMATES, FIT_CHECK
+from fedglmm_flower.flower.site_files import (
+    FIRST_RUN,
+    receive_file,
+    release_to_file,
+)
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.answer import check_expected, clear_rows
+from fedglmm_flower.site.answer import check_expected, clear_rows, require_apart
+from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import Study, read_study
 
-app = typer.Typer(help="Preview what a site would send.", no_args_is_help=True)
+app = typer.Typer(help="Preview, send and receive at a site.", no_args_is_help=True)
 app.command("approve")(approve)
 
 
 @app.callback()
 def _group() -> None:
-    """Preview what a site would send."""
+    """Preview, send and receive at a site."""
 
 
 @app.command("preview")
@@ -49,20 +56,52 @@ def preview(
     key = here.frozen.key() if answered else b""
     found = summarise_clusters(asked, here.source, site=here.site, key=key)
     here.frozen.require_same(asked.digest, found.snapshot)
-    shown = preview_of(
-        asked,
-        found,
-        here.policy,
-        lambda: clear_rows(
+
+    def cleared() -> ClearedSite:
+        one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
-        ),
-    )
+        )
+        require_apart(asked, found, one, here.policy, here.frozen)
+        return one
+
+    shown = preview_of(asked, found, here.policy, cleared)
     if as_json:
         typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))
     else:
         _print(shown, asked, here)
     if shown.refused is not None:
         raise shown.refused
+
+
+@app.command("release")
+def release(
+    config: Annotated[Path, typer.Option(help="site.toml")],
+    study: Annotated[Path, typer.Option(help="study.toml")],
+    out: Annotated[Path, typer.Option(help="New file for the sealed release.")],
+    run: Annotated[
+        str, typer.Option(help="Label that the coordinator gave.")
+    ] = FIRST_RUN,
+    manifest: Annotated[
+        Path | None, typer.Option(help="The study's signed manifest, if it has one.")
+    ] = None,
+) -> None:
+    """Write the site's release to a file that only the coordinator can open."""
+    site, size = release_to_file(config, study, out, run, manifest=manifest)
+    typer.echo(f"{out}: sealed release of site {site}, {size} bytes; send it on")
+
+
+@app.command("receive")
+def receive(
+    result: Annotated[Path, typer.Argument(help="Sealed result.")],
+    config: Annotated[Path, typer.Option(help="site.toml")],
+) -> None:
+    """Check the coordinator's signature on a sealed result, and store the estimates."""
+    inbox = receive_file(config, result)
+    typer.echo(inbox / ESTIMATES)
+    if (inbox / FIT_CHECK).exists():
+        typer.echo(inbox / FIT_CHECK)
+    else:
+        typer.echo("no fit check was possible; the site's log says why")
 
 
 def _with_approvals(here: SiteConfig, path: Path) -> SiteConfig:

@@ -3,19 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedglmm_flower.coordinator.admission import open_envelope
 from fedglmm_flower.coordinator.noisy import NoisyTargets, noisy_targets
 from fedglmm_flower.coordinator.plausible import require_plausible
 from fedglmm_flower.coordinator.targets import Targets, targets_of
-from fedglmm_flower.envelope import (
-    Binding,
-    Identity,
-    PublicIdentity,
-    decode_release,
-    unseal,
-)
+from fedglmm_flower.envelope import Identity, PublicIdentity, decode_release
 from fedglmm_flower.errors import (
     AllRefusedError,
-    EnvelopeError,
     FedglmmError,
     QuorumError,
     WireError,
@@ -116,14 +110,33 @@ def open_releases(
     refused: dict[str, Refusal] = {}
     for site in sorted(sealed):
         try:
-            opened[site] = _open(
-                study, site, sealed[site], run_id, manifest, identity, publics.get(site)
+            payload = open_envelope(
+                study,
+                site,
+                sealed[site],
+                run_id=run_id,
+                identity=identity,
+                publics=publics,
+                manifest=manifest,
             )
+            opened[site] = _decode(study, site, payload, len(sealed[site]))
         except FedglmmError as error:
-            reason = getattr(error, "reason", None)
-            label = "" if reason is None else f" ({reason.value})"
-            refused[site] = Refusal(error.code, f"{error.public}{label}")
+            refused[site] = rejection(error)
     return opened, refused
+
+
+def rejection(error: FedglmmError) -> Refusal:
+    """
+    Why a message was not accepted, with the check that it failed.
+
+    Parameters
+    ----------
+    error : FedglmmError
+        What was raised.
+    """
+    reason = getattr(error, "reason", None)
+    label = "" if reason is None else f" ({reason.value})"
+    return Refusal(error.code, f"{error.public}{label}")
 
 
 def gather_releases(
@@ -219,22 +232,7 @@ def require_quorum(
         )
 
 
-def _open(
-    study: Study,
-    site: str,
-    sealed: bytes,
-    run_id: str,
-    manifest: str | None,
-    identity: Identity,
-    public: PublicIdentity | None,
-) -> Opened:
-    if site not in study.sites or public is None:
-        raise EnvelopeError(
-            f"release of {site!r}: the site is not expected; only the study's sites "
-            "with a pinned key are accepted; correct the list of sites"
-        )
-    binding = Binding("release", study.digest, run_id, site, manifest)
-    payload = unseal(sealed, binding=binding, recipient=identity, sender=public)
+def _decode(study: Study, site: str, payload: bytes, bytes_sent: int) -> Opened:
     released = decode_release(payload)
     _check(study, site, released)
     statistics = study.statistics(released.order, released.release_set)
@@ -242,7 +240,7 @@ def _open(
         # Noisy sums need not be those of any rows: only a fit that knows of the noise
         # may look at them.
         noisy = noisy_targets(study.moment_model, statistics, released, site)
-        return Opened(released, (), len(sealed), noisy)
+        return Opened(released, (), bytes_sent, noisy)
     for cluster in released.clusters:
         require_plausible(study.moment_model, statistics, cluster, site)
     targets = tuple(
@@ -251,7 +249,7 @@ def _open(
         )
         for cluster in released.clusters
     )
-    return Opened(released, targets, len(sealed))
+    return Opened(released, targets, bytes_sent)
 
 
 def _check(study: Study, site: str, released: Released) -> None:

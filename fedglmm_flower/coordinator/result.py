@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedglmm_flower.errors import DataError
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 FORMAT = 1
 NAME = "result.json"
@@ -48,11 +49,8 @@ class Result:
     def write(self, folder: Path | str) -> Path:
         """Write ``result.json`` whole or not at all; return its path."""
         target = Path(folder) / NAME
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{NAME}.part")
         text = json.dumps(self.values, indent=1, ensure_ascii=False, allow_nan=False)
-        scratch.write_text(text + "\n", encoding="utf-8")
-        scratch.replace(target)
+        write_whole(target, f"{text}\n".encode(), SHARED)
         return target
 
     @classmethod

@@ -18,9 +18,16 @@ from fedglmm_flower.envelope.manifest_text import (
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.release_codec import decode_release, encode_release
 from fedglmm_flower.envelope.result_codec import decode_result, encode_result
-from fedglmm_flower.envelope.sealing import read_header, seal, unseal
+from fedglmm_flower.envelope.score_codec import (
+    decode_point,
+    decode_score,
+    encode_point,
+    encode_score,
+)
+from fedglmm_flower.envelope.sealing import MAX_SEALED, read_header, seal, unseal
 
 __all__ = [
+    "MAX_SEALED",
     "Binding",
     "EnvelopeRefusedError",
     "Header",
@@ -29,10 +36,14 @@ __all__ = [
     "PublicIdentity",
     "Reason",
     "SignedManifest",
+    "decode_point",
     "decode_release",
     "decode_result",
+    "decode_score",
+    "encode_point",
     "encode_release",
     "encode_result",
+    "encode_score",
     "new_identity",
     "read_header",
     "read_identity",

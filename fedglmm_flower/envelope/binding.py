@@ -6,8 +6,8 @@ from typing import Final, Literal, TypeAlias
 from fedglmm_flower.envelope.names import MAX_NAME, is_digest, name_fault
 from fedglmm_flower.errors import UsageError
 
-Kind: TypeAlias = Literal["release", "result"]
-KINDS: Final = ("release", "result")
+Kind: TypeAlias = Literal["release", "result", "point", "score"]
+KINDS: Final = ("release", "result", "point", "score")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Binding:
 
     Parameters
     ----------
-    kind : {"release", "result"}
-        From a site to the coordinator, or back.
+    kind : {"release", "result", "point", "score"}
+        A site's release and the coordinator's result; in further rounds, the point
+        that the coordinator asks at and the site's score there.
     study_digest : str
         SHA-256 of the study's canonical bytes, 64 lower-case hex digits.
     run_id : str
@@ -46,7 +47,7 @@ class Binding:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             msg = (
-                "binding, kind: another kind was found; 'release' or 'result' is "
+                f"binding, kind: another kind was found; one of {', '.join(KINDS)} is "
                 "required; correct the call"
             )
             raise UsageError(msg)

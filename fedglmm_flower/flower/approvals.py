@@ -15,7 +15,7 @@ from typing import Any, Final
 from fedglmm_flower.envelope.manifest import write_time
 from fedglmm_flower.envelope.names import is_digest
 from fedglmm_flower.errors import PolicyError
-from fedglmm_flower.flower.files import write_whole
+from fedglmm_flower.study.whole_file import write_whole
 
 APPROVALS: Final = "approvals.toml"
 
@@ -97,6 +97,8 @@ def add_approval(path: Path, approval: Approval) -> bool:
     ------
     PolicyError
         If the file that is there is not of this form.
+    StorageError
+        If it cannot be written.
     """
     known = read_approvals(path)
     if any(

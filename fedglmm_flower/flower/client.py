@@ -1,4 +1,4 @@
-"""The ClientApp of a site: two questions, and no error that tells more than it may."""
+"""The ClientApp of a site: its questions, and no error that tells more than it may."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,11 +14,17 @@ from fedglmm_flower.flower.exchange import (
     Delivery,
     Received,
     Request,
+    ScoreRequest,
     SealedRelease,
     refusal,
 )
 from fedglmm_flower.flower.locate import site_file
-from fedglmm_flower.flower.records import read_delivery, read_request, reply_content
+from fedglmm_flower.flower.records import (
+    read_delivery,
+    read_request,
+    read_score_request,
+    reply_content,
+)
 from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.flower.site_log import LOG_NAME, write_detail
 
@@ -42,7 +48,11 @@ class Desk(Protocol):
         """Answer a request."""
         ...
 
-    def receive(self, delivery: Delivery) -> Received:
+    def score(self, asked: ScoreRequest) -> SealedRelease:
+        """Answer a question of a further round."""
+        ...
+
+    def receive(self, delivery: Delivery, study: bytes) -> Received:
         """Store the estimates."""
         ...
 
@@ -75,7 +85,8 @@ def make_client_app(open_desk: OpenDesk = desk_of_node) -> ClientApp:
     Returns
     -------
     ClientApp
-        With handlers for ``query.summarise`` and ``query.receive_result``.
+        With handlers for ``query.summarise``, ``query.score`` and
+        ``query.receive_result``.
     """
     app = ClientApp(mods=[refuse_on_error])
 
@@ -85,6 +96,13 @@ def make_client_app(open_desk: OpenDesk = desk_of_node) -> ClientApp:
         desk = open_desk(context, request.study)
         context.state[STATE] = _remember(desk, request)
         return Message(reply_content(desk.summarise(request)), reply_to=message)
+
+    @app.query("score")
+    def score(message: Message, context: Context) -> Message:
+        asked = read_score_request(message.content)
+        desk = open_desk(context, asked.request.study)
+        context.state[STATE] = _remember(desk, asked.request)
+        return Message(reply_content(desk.score(asked)), reply_to=message)
 
     @app.query("receive_result")
     def receive_result(message: Message, context: Context) -> Message:
@@ -97,7 +115,7 @@ def make_client_app(open_desk: OpenDesk = desk_of_node) -> ClientApp:
                 "are expected; nothing was stored"
             )
         desk = open_desk(context, study)
-        return Message(reply_content(desk.receive(delivery)), reply_to=message)
+        return Message(reply_content(desk.receive(delivery, study)), reply_to=message)
 
     return app
 

@@ -72,6 +72,7 @@ def collect(
     *,
     until: float,
     newcomers: Callable[[], Iterable[Message]] = tuple,
+    waiting: Callable[[], bool] = lambda: False,
 ) -> Iterator[Message]:
     """
     Send messages and yield the replies as they come.
@@ -86,12 +87,14 @@ def collect(
         Deadline, on ``time.monotonic``.
     newcomers : callable
         Further messages to send, asked for at every turn.
+    waiting : callable
+        Whether to wait for newcomers although no reply is outstanding.
 
     Yields
     ------
     Message
         A reply; an error of Flower's if its message could not be sent.  The loop ends
-        when no reply is outstanding, or at the deadline.
+        when no reply is outstanding and nobody is waited for, or at the deadline.
     """
     outstanding: set[str] = set()
     pause = Pause(until)
@@ -109,7 +112,7 @@ def collect(
             outstanding.discard(reply.metadata.reply_to_message_id)
             yield reply
         batch = list(newcomers())
-        if time.monotonic() >= until or not (outstanding or batch):
+        if time.monotonic() >= until or not (outstanding or batch or waiting()):
             return
         if replies:
             pause.reset()

@@ -1,11 +1,15 @@
 """What the coordinator does with a round: open, fit, write, seal for each site."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedglmm_flower.coordinator import Options, Refusal, Result, combine
+from fedglmm_flower.coordinator import Options, Refusal, Result
+from fedglmm_flower.coordinator.admission import open_envelope
+from fedglmm_flower.coordinator.combine import Combined, fit_sealed
+from fedglmm_flower.coordinator.opening import rejection
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
@@ -17,11 +21,11 @@ from fedglmm_flower.envelope import (
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
 from fedglmm_flower.envelope.rotation import identity_sealed_to
-from fedglmm_flower.flower.exchange import Refused
+from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.flower.exchange import Admitted, Refused
 from fedglmm_flower.flower.files import file_name
+from fedglmm_flower.flower.run_folder import MIN_BROADCAST
 from fedglmm_flower.study import Study
-
-MIN_BROADCAST = 3
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,23 @@ class CoordinatorDesk:
         """What messages are bound to beside study and run; None without a manifest."""
         return split_signed(self.manifest).digest if self.manifest else None
 
+    def admit(self, site: str, sealed: bytes) -> Admitted | Refused:
+        """Prove a release by its envelope alone; it is decoded when all are in."""
+        try:
+            content = open_envelope(
+                self.study,
+                site,
+                sealed,
+                run_id=self.run_id,
+                identity=self.keys.identity,
+                publics=self.keys.publics,
+                manifest=self.manifest_digest,
+            )
+        except EnvelopeError as error:
+            why = rejection(error)
+            return Refused(site, why.code, why.public)
+        return Admitted(site, hashlib.sha256(content).hexdigest())
+
     def combine(
         self,
         sealed: Mapping[str, bytes],
@@ -127,7 +148,18 @@ class CoordinatorDesk:
         summarise_s: float,
     ) -> Result:
         """Open all releases, fit, and write ``result.json``."""
-        result = combine(
+        result = self.fit(sealed, refusals, summarise_s).result()
+        result.write(self.folder)
+        return result
+
+    def fit(
+        self,
+        sealed: Mapping[str, bytes],
+        refusals: Mapping[str, Refused],
+        summarise_s: float,
+    ) -> Combined:
+        """Open all releases and fit: what further rounds start from."""
+        return fit_sealed(
             self.study,
             sealed,
             {s: Refusal(r.code, r.public) for s, r in refusals.items()},
@@ -138,8 +170,6 @@ class CoordinatorDesk:
             options=self.options,
             summarise_s=summarise_s,
         )
-        result.write(self.folder)
-        return result
 
     def seal_result(self, result: Result, site: str) -> bytes | None:
         """Seal the estimates to a site; None if they rest on too few sites."""
@@ -176,6 +206,13 @@ def estimates_for(site: str, result: Mapping[str, Any]) -> dict[str, Any]:
     dict
         ``estimates.json``.
     """
+    diagnostics = dict(result.get("diagnostics", {}))
+    if "refinement" in diagnostics:
+        # Who failed to answer is no other site's affair.
+        named = ("lost", "refusals")
+        notes = diagnostics["refinement"].items()
+        diagnostics["refinement"] = {k: v for k, v in notes if k not in named}
+        result = {**result, "diagnostics": diagnostics}
     return {
         **result,
         "sites": [entry for entry in result["sites"] if entry["site"] == site],

@@ -30,9 +30,26 @@ class Request:
 
 
 @dataclass(frozen=True)
+class ScoreRequest:
+    """
+    What the coordinator asks of a site in a further round.
+
+    Parameters
+    ----------
+    request : Request
+        Study, run and keys as in the first round.
+    sealed : bytes
+        The point, sealed to the site: it holds estimates.
+    """
+
+    request: Request
+    sealed: bytes
+
+
+@dataclass(frozen=True)
 class SealedRelease:
     """
-    A site's answer: its release, sealed to the coordinator.
+    A site's answer: its release, or its score, sealed to the coordinator.
 
     Parameters
     ----------
@@ -62,6 +79,23 @@ class Delivery:
     study_digest: str
     run_id: str
     sealed: bytes
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """
+    A sealed release that is proved to be of a site, for this study and run.
+
+    Parameters
+    ----------
+    site : str
+        The site.
+    content : str
+        SHA-256 of what was sealed: equal for a release that is sent again.
+    """
+
+    site: str
+    content: str
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,6 @@
-"""Names and writing of files: a site's name as a file name, and whole files only."""
+"""Names of files: a site's name as a file name."""
 
 import hashlib
-import os
-import tempfile
-from pathlib import Path
 from urllib.parse import quote
 
 MAX_NAME = 150
@@ -37,27 +34,3 @@ def file_name(site: str) -> str:
         digest = hashlib.sha256(site.encode()).hexdigest()
         encoded = f"{encoded[:MAX_NAME]}%~{digest[:32]}"
     return encoded
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """
-    Write a file so that a reader finds all of it or nothing, also after a crash.
-
-    Parameters
-    ----------
-    path : Path
-        Target; its folder is made if it is missing.
-    content : bytes
-        What the file holds afterwards.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise

@@ -37,7 +37,7 @@ def check_own_manifest(
     identity: Identity,
     publics: Mapping[str, PublicIdentity],
     *,
-    now: datetime,
+    now: datetime | None,
 ) -> Manifest:
     """
     Refuse early a manifest that the sites would refuse, or that names other keys.
@@ -54,8 +54,9 @@ def check_own_manifest(
         The coordinator's keys.
     publics : mapping
         Public identity of each site as the coordinator has pinned it.
-    now : datetime
-        The coordinator's time.
+    now : datetime or None
+        The coordinator's time; None once the sites have answered, when their own
+        clocks have decided.
 
     Raises
     ------
@@ -72,7 +73,8 @@ def check_own_manifest(
             f"{study.digest[:16]}..., the study of this run, is required; give the "
             "manifest of this study"
         )
-    manifest.check_time(now)
+    if now is not None:
+        manifest.check_time(now)
     own = identity.public
     if not any(p.encrypt_id == own.encrypt_id for p in manifest.recipients):
         raise ManifestError(

@@ -5,11 +5,17 @@ import shutil
 from pathlib import Path
 
 from fedglmm_flower.coordinator.result import NAME as RESULT
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import StorageError, UsageError
 
 KEY = Path("keys", "coordinator.key")
 RUN = (RESULT, "run.json", "study.toml", "sealed")
-STALE = ("sealed/*.sealed", "sites/*/estimates.json", "keys/sites/*.pub")
+STALE = (
+    "sealed/*.sealed",
+    "results/*.sealed",
+    "sites/*/estimates.json",
+    "sites/*/fit_check.json",
+    "keys/sites/*.pub",
+)
 
 
 def require_no_run(folder: Path) -> None:
@@ -68,8 +74,9 @@ def publish(made: Path, folder: Path) -> None:
     """
     Move the files of a finished run to their folder, the result last.
 
-    An earlier run's result goes first, so that it never stands beside releases that
-    are not its own.
+    All files are copied before one of an earlier run is touched, so that a full disk
+    loses nothing.  An earlier run's result then goes first, so that it never stands
+    beside releases that are not its own.
 
     Parameters
     ----------
@@ -77,15 +84,30 @@ def publish(made: Path, folder: Path) -> None:
         Where the run has written.
     folder : Path
         Where its files shall be.
+
+    Raises
+    ------
+    StorageError
+        If the files cannot be copied; the folder holds what it held before.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    files = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
+    parts = {name: (folder / name).with_name(f".{name.name}.part") for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in parts.items():
+            part.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(made / name, part)
+    except OSError as error:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+        raise StorageError(
+            f"{folder}: the results cannot be written ({error.strerror}); a writable "
+            "folder on a disk with space is required; nothing was changed there; make "
+            "room and run again"
+        ) from None
     (folder / RESULT).unlink(missing_ok=True)
     for pattern in STALE:
         for old in folder.glob(pattern):
             old.unlink()
-    files = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
     for name in sorted(files, key=lambda name: (name == Path(RESULT), name)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        part = (folder / name).with_name(f".{name.name}.part")
-        shutil.copy2(made / name, part)
-        part.replace(folder / name)
+        parts[name].replace(folder / name)

@@ -4,6 +4,8 @@ Every message holds one ``ConfigRecord`` of text and bytes with kebab-case keys:
 
     query.summarise       "request"   study, run-id, coordinator-key, [manifest]
                           "reply"     status = released, site, sealed
+    query.score           "request"   as above, sealed
+                          "reply"     status = released, site, sealed
     query.receive_result  "delivery"  study-digest, run-id, sealed
                           "reply"     status = received, site
     either                "reply"     status = refused, [site], code, public
@@ -24,10 +26,12 @@ from fedglmm_flower.flower.exchange import (
     Refused,
     Reply,
     Request,
+    ScoreRequest,
     SealedRelease,
 )
 
 SUMMARISE = "query.summarise"
+SCORE = "query.score"
 RECEIVE_RESULT = "query.receive_result"
 
 Value = TypeVar("Value", str, bytes)
@@ -59,7 +63,23 @@ def request_content(request: Request) -> RecordDict:
 
 def read_request(content: RecordDict) -> Request:
     """``query.summarise`` from a record; WireError if it is not one."""
+    return _request_of(_record(content, "request"))
+
+
+def score_content(asked: ScoreRequest) -> RecordDict:
+    """``query.score`` as a record."""
+    content = request_content(asked.request)
+    content.config_records["request"]["sealed"] = asked.sealed
+    return content
+
+
+def read_score_request(content: RecordDict) -> ScoreRequest:
+    """``query.score`` from a record; WireError if it is not one."""
     record = _record(content, "request")
+    return ScoreRequest(_request_of(record), _field(record, "sealed", bytes))
+
+
+def _request_of(record: ConfigRecord) -> Request:
     return Request(
         study=_field(record, "study", bytes),
         run_id=_field(record, "run-id", str),

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from fedglmm_flower.coordinator import Options, Refusal, Result, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
-from fedglmm_flower.envelope import EnvelopeRefusedError, read_header
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
+from fedglmm_flower.flower.recipient import recipient_of
 from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.study import write_study
 
@@ -69,12 +69,10 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    # Any release names the key of the run: all were asked for with one.
-    some = next(iter(saved.sealed.values()), None)
     found = read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
-        sealed_to=None if some is None else _recipient(some),
+        sealed_to=recipient_of(saved.sealed.values()),
     )
     result = refit_releases(
         part,
@@ -98,14 +96,6 @@ def refit(
         write_study(part.study, target / "study.toml")
         result.write(target)
     return result
-
-
-def _recipient(sealed: bytes) -> str | None:
-    """The key that a kept release claims; None if it is none, which is told later."""
-    try:
-        return read_header(sealed).recipient
-    except EnvelopeRefusedError:
-        return None
 
 
 def free_folder(run: Path) -> Path:

@@ -33,7 +33,8 @@ class RollCall:
         self.releases: dict[str, SealedRelease] = {}
         self.refusals: dict[str, Refused] = {}
         self._node_of: dict[str, int] = {}
-        self._nameless: list[Refused] = []
+        self._nameless: dict[int, Refused] = {}
+        self._rejected: dict[str, Refused] = {}
 
     @property
     def complete(self) -> bool:
@@ -77,8 +78,9 @@ class RollCall:
             If the node names a site that the study does not expect, or one that
             another node speaks for.
         """
+        self._nameless.pop(node, None)  # it was asked again
         if isinstance(reply, Refused) and reply.site is None:
-            self._nameless.append(reply)
+            self._nameless[node] = reply
             return True
         site = str(reply.site)
         if site not in self.expected:
@@ -89,12 +91,13 @@ class RollCall:
             )
         before = self._node_of.get(site)
         if before is not None:
-            if before in online:
+            if before in online and before != node:
                 raise ExchangeError(
                     f"nodes {before} and {node}: both speak for site {site!r}; one "
                     "node for each site is required; stop the other SuperNode"
                 )
             if site in self.releases:
+                self._node_of[site] = node  # it is here that the estimates go
                 return False
         self._node_of[site] = node
         if isinstance(reply, SealedRelease):
@@ -104,15 +107,30 @@ class RollCall:
             self.refusals[site] = reply
         return True
 
+    def reject(self, refused: Refused) -> None:
+        """
+        Note that a release was not the site's that it names.
+
+        It does not speak for the site, which may still answer: otherwise anybody could
+        keep a site out by speaking first.
+        """
+        self._rejected[str(refused.site)] = refused
+
     def absent(self) -> dict[str, Refused]:
         """
         Expected sites that did not answer under their name, and why.
 
-        A node that crashed could not say which site it is.  If all nameless answers
-        give one reason and are as many as the absent sites, it is their reason.
+        A site in whose name alone something came that was not its own is told by what
+        was wrong with that.  A node that crashed could not say which site it is: if
+        all nameless answers give one reason and are as many as the other absent sites,
+        it is their reason.
         """
         absent = [site for site in self.expected if site not in self._node_of]
-        reasons = set(self._nameless)
-        alike = len(self._nameless) == len(absent) and len(reasons) == 1
+        untold = [site for site in absent if site not in self._rejected]
+        reasons = set(self._nameless.values())
+        alike = len(self._nameless) == len(untold) and len(reasons) == 1
         reason = reasons.pop() if alike else MISSING
-        return {site: replace(reason, site=site) for site in absent}
+        return {
+            site: self._rejected.get(site) or replace(reason, site=site)
+            for site in absent
+        }

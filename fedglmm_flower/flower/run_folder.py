@@ -1,17 +1,54 @@
-"""The coordinator's folder of a run: what arrived is on disk before it is opened."""
+"""The coordinator's folder of a run: what arrived is on disk before it is fitted."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from fedglmm_flower.envelope import split_signed
-from fedglmm_flower.errors import DataError
+from fedglmm_flower.errors import DataError, StorageError
 from fedglmm_flower.flower.exchange import Refused
-from fedglmm_flower.flower.files import file_name, write_whole
+from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.study import Study, read_study, write_study
+from fedglmm_flower.study.whole_file import write_whole
 
-MANIFEST = "manifest.toml"
+MANIFEST: Final = "manifest.toml"
+MIN_BROADCAST: Final = 3
+EARLIER: Final = "earlier"
+# In the order in which they move away: the note last, which says whose they are.
+_OF_A_RUN: Final = (
+    "sealed",
+    "results",
+    "result.json",
+    "coordinator.log",
+    MANIFEST,
+    "study.toml",
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """
+    How a run is fitted and told, so that a resumed one is fitted and told alike.
+
+    Parameters
+    ----------
+    quorum : int or None
+        Fewest sites to fit from; None for every expected one.
+    method : str or None
+        Estimator; the study's when None.
+    seed : int or None
+        Seed of the pseudo-data; from the study's digest when None.
+    min_broadcast : int
+        Fewest sites that a result must rest on to be sent to the sites: with two,
+        each could subtract its own sums.
+    """
+
+    quorum: int | None = None
+    method: str | None = None
+    seed: int | None = None
+    min_broadcast: int = MIN_BROADCAST
 
 
 @dataclass(frozen=True)
@@ -29,6 +66,8 @@ class SavedRun:
         Sealed release of each site that answered.
     refusals : mapping
         Why others did not.
+    terms : Terms
+        How it is fitted.
     manifest : bytes
         The signed manifest under which the run was made; empty without one.
     """
@@ -37,6 +76,7 @@ class SavedRun:
     run_id: str
     sealed: Mapping[str, bytes]
     refusals: Mapping[str, Refused]
+    terms: Terms = Terms()
     manifest: bytes = b""
 
     @property
@@ -51,24 +91,29 @@ class RunFolder:
     ``DIR`` of one run.
 
     It holds ``study.toml``, ``manifest.toml`` if the study has one, ``run.json`` (run
-    id, study digest, refusals) and ``sealed/SITE.sealed``: what is needed to fit again,
-    after a crash or later, with the coordinator's key and without the sites.
+    id, study digest, terms, refusals) and ``sealed/SITE.sealed``: what is needed to fit
+    again, after a crash or later, with the coordinator's key and without the sites.
+    ``results/SITE.sealed`` are estimates for sites that have not stored them yet.
 
     Parameters
     ----------
     path : Path
         The folder; made when something is written.
+    terms : Terms
+        How a run is fitted that is opened here.
     """
 
     path: Path
+    terms: Terms = Terms()
 
     def open_run(self, study: Study, run_id: str, manifest: bytes = b"") -> None:
-        """Write study and manifest, and forget the answers of an earlier run."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for stale in (self.path / "sealed").glob("*.sealed"):
-            stale.unlink()
-        for name in ("result.json", "coordinator.log", MANIFEST):
-            (self.path / name).unlink(missing_ok=True)
+        """
+        Write study and manifest, and move an earlier run to ``earlier/RUN``.
+
+        Nothing that arrived is ever deleted: an earlier run may have ended before its
+        releases were fitted, and can be resumed where it lies now.
+        """
+        self._move_away()
         write_study(study, self.path / "study.toml")
         if manifest:
             write_whole(self.path / MANIFEST, manifest)
@@ -77,6 +122,12 @@ class RunFolder:
     def keep(self, site: str, sealed: bytes) -> None:
         """Write the sealed reply of a site, unopened."""
         write_whole(self.path / "sealed" / f"{file_name(site)}.sealed", sealed)
+
+    def keep_result(self, site: str, sealed: bytes) -> Path:
+        """Write the estimates that are sealed to a site; return the path."""
+        path = self.path / "results" / f"{file_name(site)}.sealed"
+        write_whole(path, sealed)
+        return path
 
     def close_round(
         self, study: Study, run_id: str, refusals: Mapping[str, Refused]
@@ -113,6 +164,7 @@ class RunFolder:
                 str(site): Refused(str(site), str(why["code"]), str(why["public"]))
                 for site, why in note["refusals"].items()
             }
+            terms = _terms(note.get("terms", {}))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(
                 f"{path}: is no note of a run of format 1; the run.json that the run "
@@ -131,13 +183,41 @@ class RunFolder:
                 sealed[site] = kept.read_bytes()
         manifest = self.path / MANIFEST
         signed = manifest.read_bytes() if manifest.exists() else b""
-        return SavedRun(study, run_id, sealed, refusals, signed)
+        return SavedRun(study, run_id, sealed, refusals, terms, signed)
+
+    def _move_away(self) -> None:
+        note = self.path / "run.json"
+        if not note.exists():
+            return
+        try:
+            name = file_name(
+                str(json.loads(note.read_text(encoding="utf-8"))["run_id"])
+            )
+        except (KeyError, TypeError, ValueError):
+            name = "unknown"
+        there = self.path / EARLIER / name
+        number = 1
+        while (there / "run.json").exists():
+            number += 1
+            there = self.path / EARLIER / f"{name}-{number}"
+        try:
+            there.mkdir(parents=True, exist_ok=True)
+            for part in (*_OF_A_RUN, note.name):
+                if (self.path / part).exists():
+                    (self.path / part).rename(there / part)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path}: the earlier run in it cannot be moved to {there} "
+                f"({error.strerror}); a writable folder is required; choose a new "
+                "folder for this run"
+            ) from None
 
     def _note(self, study: Study, run_id: str, refusals: Mapping[str, Refused]) -> None:
         note = {
             "format": 1,
             "run_id": run_id,
             "study_digest": study.digest,
+            "terms": asdict(self.terms),
             "refusals": {
                 site: {"code": refused.code, "public": refused.public}
                 for site, refused in sorted(refusals.items())
@@ -145,3 +225,14 @@ class RunFolder:
         }
         text = json.dumps(note, indent=1, ensure_ascii=False) + "\n"
         write_whole(self.path / "run.json", text.encode())
+
+
+def _terms(found: dict[str, Any]) -> Terms:
+    """Terms of a note; ValueError or TypeError if they are none."""
+    terms = Terms(**found)
+    whole = (terms.quorum, terms.seed, terms.min_broadcast)
+    if any(type(v) is not int for v in whole if v is not None):
+        raise ValueError
+    if terms.min_broadcast is None or not isinstance(terms.method, str | None):
+        raise ValueError
+    return terms

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
@@ -12,21 +13,28 @@ from flwr.common import log
 from flwr.serverapp import Grid, ServerApp
 
 from fedglmm_flower.coordinator import Options
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import StorageError, UsageError
 from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, read_keys
 from fedglmm_flower.flower.exchange import Tick, refusal
-from fedglmm_flower.flower.files import write_whole
 from fedglmm_flower.flower.own_manifest import (
     check_own_manifest,
     read_manifest_file,
 )
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.plan import (
+    ONE_ROUND,
+    Rounds,
+    parse_rounds,
+    require_rounds,
+    strategy_for,
+)
+from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_log import write_detail
-from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.study import read_study
+from fedglmm_flower.study.whole_file import write_whole
 
 LOG_NAME = "coordinator.log"
+UNITS = dict.fromkeys(("gather", "summarise", "pseudo-data", "broadcast"), " sites")
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class RunConfig:
         Fewest sites; None for every expected one.
     manifest : Path or None
         The study's signed manifest at the coordinator; None to run without.
+    rounds : Rounds
+        What follows the one round.
     """
 
     study: Path
@@ -52,6 +62,7 @@ class RunConfig:
     deadline: float
     quorum: int | None
     manifest: Path | None = None
+    rounds: Rounds = ONE_ROUND
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "RunConfig":
@@ -76,12 +87,13 @@ class RunConfig:
             deadline=deadline,
             quorum=quorum or None,
             manifest=_absolute(values, "manifest") if values.get("manifest") else None,
+            rounds=parse_rounds(str(values.get("rounds", "1"))),
         )
 
 
-def run_round(grid: Grid, config: RunConfig) -> None:
+def run_round(grid: Grid, config: RunConfig, tell: Tick | None = None) -> None:
     """
-    Read study and keys, run the one round, write the result.
+    Read study and keys, run the rounds, write the result.
 
     Parameters
     ----------
@@ -89,6 +101,8 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         Flower's grid.
     config : RunConfig
         Where everything is.
+    tell : callable or None
+        Told of every step; Flower's log and ``progress.json`` when None.
 
     Raises
     ------
@@ -96,7 +110,8 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         If a file, the sites or the fit stand in the way.
     """
     study = read_study(config.study)
-    tick = teller(config.run_dir)
+    require_rounds(study, config.rounds)
+    tick = tell or teller(config.run_dir)
     keys = read_keys(config.keys_dir, study)
     manifest = read_manifest_file(config.manifest) if config.manifest else b""
     if manifest:
@@ -109,13 +124,14 @@ def run_round(grid: Grid, config: RunConfig) -> None:
         options=Options(quorum=config.quorum, tick=tick),
         manifest=manifest,
     )
-    strategy = OneRoundGlmm(
+    strategy = strategy_for(
+        config.rounds,
         study,
-        desk.run_id,
         desk,
-        RunFolder(config.run_dir),
+        RunFolder(config.run_dir, Terms(quorum=config.quorum)),
         quorum=config.quorum,
         tick=tick,
+        patience=config.deadline,
     )
     strategy.start(grid, timeout=config.deadline)
 
@@ -136,8 +152,9 @@ def main(grid: Grid, context: Context) -> None:
     try:
         run_round(grid, config)
     except Exception as error:  # noqa: BLE001 - told below, without its text
-        config.run_dir.mkdir(parents=True, exist_ok=True)
-        write_detail(config.run_dir / LOG_NAME, error)
+        with suppress(OSError):  # a full disk must not become what is told
+            config.run_dir.mkdir(parents=True, exist_ok=True)
+            write_detail(config.run_dir / LOG_NAME, error)
         failure = refusal(error, None)
     if failure is not None:
         # Outside the except clause, so that no traceback carries the detail along.
@@ -163,9 +180,10 @@ def teller(folder: Path) -> Tick:
     def tell(stage: str, done: int, total: int) -> None:
         nonlocal last
         step = {"stage": stage, "done": done, "total": total}
-        write_whole(folder / "progress.json", json.dumps(step).encode())
+        with suppress(StorageError):  # a run does not end for who watches it
+            write_whole(folder / "progress.json", json.dumps(step).encode())
         if last != (last := (stage, 10 * done // max(total, 1))):
-            log(INFO, "%s: %d of %d", stage, done, total)
+            log(INFO, "%s: %d of %d%s", stage, done, total, UNITS.get(stage, ""))
 
     return tell
 

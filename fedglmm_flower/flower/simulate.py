@@ -3,7 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,15 @@ from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorK
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
+from fedglmm_flower.flower.plan import (
+    Rounds,
+    parse_rounds,
+    require_rounds,
+    strategy_for,
+)
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
-from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy, Privacy
 from fedglmm_flower.site.whole_table import (
     TableLike,
@@ -58,6 +63,7 @@ def simulate(
     disclosure: bool = True,
     privacy: Privacy | None = None,
     bootstrap: int = 0,
+    rounds: str = "1",
     quorum: int | None = None,
     seed: int | None = None,
     compare_pooled: bool = False,
@@ -108,6 +114,10 @@ def simulate(
         otherwise.
     bootstrap : int
         Draws of the bootstrap under noise; 0 for analytic intervals.
+    rounds : str
+        ``1``, or ``refine:R`` for at most R Newton steps on the sites' own likelihoods
+        after the one round, or ``iterative`` for as many as are needed from the
+        model without random effects; a study must allow R + 1 ``rounds``, or 41.
     quorum : int, optional
         Fewest sites to fit from.
     seed : int, optional
@@ -137,20 +147,12 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
-    if privacy is not None and policy is not None:
-        raise UsageError(
-            "simulate: noise and a disclosure policy were asked for; with noise the "
-            "gate is not asked, for its answer would depend on the rows; leave one out"
-        )
-    if privacy is None and bootstrap:
-        raise UsageError(
-            "simulate: bootstrap draws without noise; they belong to a fit under "
-            "noise; add an epsilon or leave them out"
-        )
+    _check_noise(privacy, policy, bootstrap, rounds)
     if privacy is not None and study is None:
         order = 2 if order is None else order
         if release_set is None and anchor is None:
             release_set = "canonical"
+    further = parse_rounds(rounds)
     target = None if out is None else checked_target(Path(out))
     if target is not None and not overwrite:
         require_no_run(target)
@@ -170,6 +172,9 @@ def simulate(
         method=method,
         anchor=_coefficients(anchor),
     )
+    if study is None and further.steps and table.study.family != "gaussian":
+        table = replace(table, study=replace(table.study, rounds=further.steps + 1))
+    require_rounds(table.study, further)
     chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
     options = Options(
         quorum=quorum,
@@ -183,10 +188,30 @@ def simulate(
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
         folder = Path(scratch) / "run"
         paid = _Paid(privacy, Path(scratch) / "ledgers")
-        result = _round(table, chosen, options, folder, tell, paid)
+        result = _round(table, chosen, options, folder, tell, further, paid)
         if target is not None:
             publish(folder, target)
     return result
+
+
+def _check_noise(
+    privacy: Privacy | None, policy: Policy | None, bootstrap: int, rounds: str
+) -> None:
+    if privacy is not None and policy is not None:
+        raise UsageError(
+            "simulate: noise and a disclosure policy were asked for; with noise the "
+            "gate is not asked, for its answer would depend on the rows; leave one out"
+        )
+    if privacy is not None and rounds != "1":
+        raise UsageError(
+            f"simulate: noise and --rounds {rounds}; further rounds answer without "
+            "noise; one round is required; leave one of the two out"
+        )
+    if privacy is None and bootstrap:
+        raise UsageError(
+            "simulate: bootstrap draws without noise; they belong to a fit under "
+            "noise; add an epsilon or leave them out"
+        )
 
 
 def _coefficients(
@@ -217,6 +242,7 @@ def _round(
     options: Options,
     folder: Path,
     tell: Tick,
+    rounds: Rounds,
     paid: _Paid,
 ) -> Result:
     study = table.study
@@ -243,13 +269,15 @@ def _round(
         )
 
     publics = {site: identity.public for site, identity in sites.items()}
+    protected = policy.enabled or paid.privacy is not None
+    terms = Terms(options.quorum, options.method, options.seed, 3 if protected else 1)
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),
         keys=CoordinatorKeys(coordinator, publics),
         folder=folder,
         options=options,
-        min_broadcast=3 if policy.enabled or paid.privacy is not None else 1,
+        min_broadcast=terms.min_broadcast,
     )
     _keep_keys(folder, coordinator, publics)
 
@@ -259,7 +287,8 @@ def _round(
 
     count = len(study.sites)
     nodes = [{"partition-id": i, "num-partitions": count} for i in range(count)]
-    strategy = OneRoundGlmm(study, desk.run_id, desk, RunFolder(folder), tick=tick)
+    run = RunFolder(folder, terms)
+    strategy = strategy_for(rounds, study, desk, run, tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
     if not isinstance(outcome, Result):  # pragma: no cover - combine returns one

@@ -1,10 +1,13 @@
 """What a site does when it is asked: answer with a sealed release, store estimates."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fedglmm_flower.envelope import (
     Binding,
@@ -20,7 +23,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import ambient_passphrase
-from fedglmm_flower.errors import EnvelopeError, LedgerError
+from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
@@ -28,25 +31,35 @@ from fedglmm_flower.flower.admission import (
     utc_now,
 )
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, read_approvals
-from fedglmm_flower.flower.exchange import Delivery, Received, Request, SealedRelease
-from fedglmm_flower.flower.files import write_whole
-from fedglmm_flower.flower.site_log import LOG_NAME
+from fedglmm_flower.flower.exchange import (
+    Delivery,
+    Received,
+    Request,
+    ScoreRequest,
+    SealedRelease,
+)
+from fedglmm_flower.flower.score_answer import answer_point
+from fedglmm_flower.flower.site_log import LOG_NAME, write_detail
 from fedglmm_flower.site import (
     FrozenSnapshots,
     Ledger,
     Policy,
     Privacy,
-    Released,
     TableSource,
     Wire,
     read_site_config,
-    release,
     release_privately,
 )
+from fedglmm_flower.site.answer import answer
+from fedglmm_flower.site.answers import NAME as ANSWERS
+from fedglmm_flower.site.answers import AnswerStore, ReleaseKey
 from fedglmm_flower.site.demands import require_demands
+from fedglmm_flower.site.fit_check import fit_check
 from fedglmm_flower.study import Study, parse_study
+from fedglmm_flower.study.whole_file import write_whole
 
 ESTIMATES = "estimates.json"
+FIT_CHECK = "fit_check.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,8 @@ class SiteDesk:
         Folder for the estimates.
     log : Path or None
         The site's own log; None to keep none.
+    answers : AnswerStore or None
+        What it has answered; None to keep nothing, where all ends with the process.
     frozen : FrozenSnapshots or None
         Which rows each study was answered from; None to keep no record.
     approvals : tuple of Approval
@@ -91,6 +106,7 @@ class SiteDesk:
     approved: tuple[str, ...]
     inbox: Path
     log: Path | None = None
+    answers: AnswerStore | None = None
     frozen: FrozenSnapshots | None = None
     approvals: tuple[Approval, ...] = ()
     require_manifest: bool = False
@@ -100,7 +116,7 @@ class SiteDesk:
 
     def summarise(self, request: Request) -> SealedRelease:
         """
-        Answer a request.
+        Answer a request; asked again in the same run, with the same bytes.
 
         Leaves the site: the release, sealed to the pinned coordinator.
 
@@ -125,11 +141,58 @@ class SiteDesk:
             If the request names a coordinator other than the pinned one.
         SnapshotError
             If the site has answered the study from other rows.
-        DataError, DisclosureError, KeyFileError
-            If the table, the policy or a key stands in the way.
+        DataError, DisclosureError, KeyFileError, StorageError
+            If the table, the policy, a key or the site's own record stands in the way.
         BudgetError, LedgerError
             If the privacy budget or its ledger does.
         """
+        study, identity, coordinator, manifest = self._admitted(request)
+        binding = Binding("release", study.digest, request.run_id, self.site, manifest)
+        if self.answers is not None:
+            # Before the gate: a site that refuses receives the estimates all the same.
+            self.answers.keep_question(study.digest, request.run_id, request.study)
+        payload, key = self._answered(study)
+
+        def sealed_form(content: bytes) -> bytes:
+            return seal(
+                content, binding=binding, sender=identity, recipient=coordinator
+            )
+
+        if self.answers is None:
+            return SealedRelease(self.site, sealed_form(payload))
+        kept = self.answers.release(key, payload)
+        # All that the sealed form depends on, so that a rotated key is a new place.
+        place = (
+            request.run_id,
+            manifest or "",
+            identity.public.verify_id,
+            coordinator.encrypt_id,
+        )
+        sealed = self.answers.answer(key, place, lambda: sealed_form(kept))
+        return SealedRelease(self.site, sealed)
+
+    def score(self, asked: ScoreRequest) -> SealedRelease:
+        """
+        Answer a question of a further round.
+
+        Leaves the site: the score, sealed to the pinned coordinator.
+
+        Parameters
+        ----------
+        asked : ScoreRequest
+            What the coordinator asks, its point sealed to this site.
+
+        Raises
+        ------
+        FedglmmError
+            As :meth:`summarise`, and see :func:`answer_point`.
+        """
+        return answer_point(self, asked, *self._admitted(asked.request))
+
+    def _admitted(
+        self, request: Request
+    ) -> tuple[Study, Identity, PublicIdentity, str | None]:
+        """Study, own and coordinator's keys, and digest of the manifest, if any."""
         # Digests are of bytes: nothing unapproved is ever parsed.
         admitted = admit(
             request,
@@ -157,34 +220,23 @@ class SiteDesk:
             require_demands(
                 self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
             )
-        released = self._released(study)
-        binding = Binding(
-            "release",
-            study.digest,
-            request.run_id,
-            self.site,
-            None if admitted is None else admitted.digest,
-        )
-        sealed = seal(
-            encode_release(released),
-            binding=binding,
-            sender=identity,
-            recipient=coordinator,
-        )
-        return SealedRelease(self.site, sealed)
+        digest = None if admitted is None else admitted.digest
+        return study, identity, coordinator, digest
 
-    def _released(self, study: Study) -> Released:
+    def _answered(self, study: Study) -> tuple[bytes, ReleaseKey]:
         """Exact sums past the gate, or noisy ones paid from the ledger."""
         if self.privacy is None:
-            return release(
+            found = answer(
                 study, self.source, self.policy, site=self.site, frozen=self.frozen
             )
+            key = ReleaseKey(study.digest, self.site, found.snapshot, self.policy)
+            return encode_release(found.released), key
         if self.ledger is None:
             raise LedgerError(
                 f"site {self.site!r}: noise is switched on without a ledger; one is "
                 "required; set 'ledger' in [privacy] of site.toml"
             )
-        return release_privately(
+        released = release_privately(
             study,
             self.source,
             self.privacy,
@@ -193,15 +245,29 @@ class SiteDesk:
             site=self.site,
             key=b"" if self.frozen is None else self.frozen.key(),
         )
+        payload = encode_release(released)
+        # The ledger has decided by rows, price and mechanism which draw this is: its
+        # own digest stands for them.
+        drawn = hashlib.sha256(payload).hexdigest()
+        mechanism = released.spent.mechanism
+        return payload, ReleaseKey(
+            study.digest, self.site, drawn, self.policy, mechanism
+        )
 
-    def receive(self, delivery: Delivery) -> Received:
+    def receive(self, delivery: Delivery, study: bytes) -> Received:
         """
-        Open the estimates and store them as ``estimates.json``.
+        Open the estimates, store them as ``estimates.json``, and check the own fit.
+
+        Stays at the site: ``fit_check.json``, what the estimates say of its own rows.
+        If these cannot be read now, the estimates are stored without it, and the
+        site's log says why.
 
         Parameters
         ----------
         delivery : Delivery
             What the coordinator sent.
+        study : bytes
+            The study that was asked in this run.
 
         Returns
         -------
@@ -215,6 +281,12 @@ class SiteDesk:
         EnvelopeError, WireError
             If they are not the pinned coordinator's, or not for this site and run.
         """
+        if hashlib.sha256(study).hexdigest() != delivery.study_digest:
+            raise StudyMismatchError(
+                f"site {self.site!r}: estimates of study "
+                f"{delivery.study_digest[:16]}... arrived; those of the study that was "
+                "asked are required; nothing was stored"
+            )
         manifest = approved_digest(
             read_header(delivery.sealed).manifest,
             delivery.study_digest,
@@ -231,9 +303,25 @@ class SiteDesk:
                 delivery.sealed, binding=binding, recipient=identity, sender=coordinator
             )
         )
-        text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.inbox / ESTIMATES, text.encode())
+        self._store(ESTIMATES, result)
+        try:
+            (self.inbox / FIT_CHECK).unlink(missing_ok=True)  # of an earlier result
+            self._check(study, delivery.run_id, result)
+        except Exception as error:  # noqa: BLE001 - the estimates are stored: no refusal
+            if self.log is not None:
+                with suppress(OSError):
+                    write_detail(self.log, error)
         return Received(self.site)
+
+    def _check(self, study: bytes, run_id: str, result: Mapping[str, Any]) -> None:
+        found = fit_check(
+            parse_study(study), self.source, self.policy, result, site=self.site
+        )
+        self._store(FIT_CHECK, {**found, "run_id": run_id})
+
+    def _store(self, name: str, content: Mapping[str, Any]) -> None:
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.inbox / name, text.encode())
 
 
 def desk_of(path: Path) -> SiteDesk:
@@ -275,6 +363,8 @@ def desk_of(path: Path) -> SiteDesk:
         frozen=config.frozen,
         approvals=read_approvals(path.parent / APPROVALS),
         require_manifest=config.require_manifest,
+        # Not beside site.toml, whose folder may be read-only.
+        answers=AnswerStore(config.inbox / ANSWERS),
         privacy=config.privacy,
         ledger=config.ledger,
     )

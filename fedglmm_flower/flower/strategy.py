@@ -21,6 +21,7 @@ from fedglmm_flower.errors import ExchangeError, QuorumError, UsageError
 from fedglmm_flower.flower.collect import collect, gather
 from fedglmm_flower.flower.exchange import (
     UNREADABLE,
+    Admitted,
     Delivery,
     Received,
     Refused,
@@ -41,6 +42,9 @@ from fedglmm_flower.flower.run_folder import RunFolder
 from fedglmm_flower.study import Study
 
 GRACE = 60.0
+TRIES = 2  # times that a node is asked: a site's answer is the same each time
+# What may be otherwise the next time; a refusal of a site's own is final.
+PASSING = ("app-unusable", "node-unavailable", "reply-invalid", "site-crashed")
 
 
 @dataclass
@@ -74,6 +78,10 @@ class Coordinator(Protocol):
     @property
     def manifest(self) -> bytes:
         """The study's signed manifest; empty without one."""
+        ...
+
+    def admit(self, site: str, sealed: bytes) -> Admitted | Refused:
+        """Whether a sealed release is the site's, for this study and run."""
         ...
 
     def combine(
@@ -113,7 +121,11 @@ class OneRoundGlmm(Strategy):
     Notes
     -----
     The strategy waits until as many nodes are online as sites are expected, and asks
-    nobody before.  It never takes "whoever is online" for the federation.
+    nobody before the deadline for that has passed.  It never takes "whoever is online"
+    for the federation.  Nodes that come online while answers are outstanding are asked
+    too.  A node whose app crashed, that went away, or whose answer was not understood
+    or not its own is asked once more when it is there; for one that went away the
+    round waits until its deadline.
     """
 
     def __init__(
@@ -139,6 +151,8 @@ class OneRoundGlmm(Strategy):
         self._requests: list[Message] = []
         self._deliveries = 0
         self._online: set[int] = set()
+        self._again: set[int] = set()
+        self._results: dict[str, bytes] = {}
         self._ttl: float = DEFAULT_TTL
 
     def start(
@@ -197,10 +211,14 @@ class OneRoundGlmm(Strategy):
         gather(grid, len(self.study.sites), until=until, seen=self._gathered)
         requests = self.configure_train(1, nothing, none, grid)
         until = time.monotonic() + timeout
-        latecomers = partial(self._ask_new_nodes, grid)
-        self.aggregate_train(
-            1, collect(grid, requests, until=until, newcomers=latecomers)
+        replies = collect(
+            grid,
+            requests,
+            until=until,
+            newcomers=partial(self._ask_new_nodes, grid),
+            waiting=lambda: bool(self._again),
         )
+        self.aggregate_train(1, replies)
         deliveries = self.configure_evaluate(1, nothing, none, grid)
         until = time.monotonic() + timeout
         self.aggregate_evaluate(1, collect(grid, deliveries, until=until))
@@ -249,11 +267,12 @@ class OneRoundGlmm(Strategy):
         del server_round, arrays, config, grid  # one round, no arrays, no new nodes
         deliveries = []
         for site in self.study.sites:
-            node = self.roll.node_of(site)
-            if node is None:
-                continue
             sealed = self.coordinator.seal_result(self.outcome, site)
-            if sealed is not None:
+            if sealed is None:
+                continue
+            self._results[site] = sealed
+            node = self.roll.node_of(site)
+            if node is not None:
                 content = delivery_content(
                     Delivery(self.study.digest, self.run_id, sealed)
                 )
@@ -272,6 +291,9 @@ class OneRoundGlmm(Strategy):
                 self.stored.append(reply.site)
                 self.tick("broadcast", len(self.stored), self._deliveries)
         self.stored.sort()
+        # For sites whose node was not there: to be handed over as a file.
+        for site in sorted(set(self._results) - set(self.stored)):
+            self.folder.keep_result(site, self._results[site])
         return None
 
     def summary(self) -> None:
@@ -281,7 +303,7 @@ class OneRoundGlmm(Strategy):
         self.tick("gather", online, len(self.study.sites))
 
     def _ask_new_nodes(self, grid: Grid) -> list[Message]:
-        """Requests to the nodes that are online and have not been asked."""
+        """Requests to nodes online that were not asked, or are to be asked again."""
         self._online = set(grid.get_node_ids())
         content = request_content(
             Request(
@@ -292,9 +314,11 @@ class OneRoundGlmm(Strategy):
             )
         )
         asked = {message.metadata.dst_node_id for message in self._requests}
+        again = self._again & self._online
+        self._again -= again
         new = [
             self._message(content, node, SUMMARISE)
-            for node in sorted(self._online - asked)
+            for node in sorted((self._online - asked) | again)
         ]
         self._requests += new
         return new
@@ -316,7 +340,21 @@ class OneRoundGlmm(Strategy):
         reply = read_reply(message)
         if isinstance(reply, Received):
             reply = UNREADABLE
+        if isinstance(reply, SealedRelease) and reply.site in self.study.sites:
+            admitted = self.coordinator.admit(reply.site, reply.sealed)
+            if isinstance(admitted, Refused):
+                self.roll.reject(admitted)
+                self._ask_again(node)
+                return
+        if isinstance(reply, Refused) and reply.site is None and reply.code in PASSING:
+            self._ask_again(node)
         if self.roll.accept(node, reply, self._online):
             if isinstance(reply, SealedRelease):
                 self.folder.keep(reply.site, reply.sealed)
             self.tick("summarise", self.roll.answered, len(self.study.sites))
+
+    def _ask_again(self, node: int) -> None:
+        """Ask a node once more when it is online, if it was not asked too often."""
+        asked = [message.metadata.dst_node_id for message in self._requests]
+        if asked.count(node) < TRIES:
+            self._again.add(node)

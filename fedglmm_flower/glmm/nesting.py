@@ -88,6 +88,8 @@ class Chain:
 
 def build_chain(
     groups: Sequence[tuple[str, IntArray, tuple[str, ...], int]],
+    *,
+    least: int = 2,
 ) -> Chain:
     """
     Order grouping factors from outermost to innermost.
@@ -96,6 +98,8 @@ def build_chain(
     ----------
     groups : sequence of (name, index, levels, number of effects)
         Distinct grouping factors, with the cluster of each row.
+    least : int
+        Fewest clusters of a factor; one where the rows are a part of those of a fit.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def build_chain(
     """
     present = [np.unique(index) for _, index, _, _ in groups]
     for (name, _, _, _), codes in zip(groups, present, strict=True):
-        if len(codes) < 2:
+        if len(codes) < least:
             raise FitError(
                 f"random effects by {name!r}: all rows belong to one cluster; "
                 "a random effect needs at least two; drop the random term"

@@ -31,18 +31,42 @@ def scaled_residuals(fitted: FittedModel) -> FloatArray | None:
     mean = response_mean(fitted, np.zeros(1))(eta)
     trials = np.maximum(rows.trials, 1e-300)
     response = rows.response
-    phi = fitted.dispersion or 1.0
     if fitted.family == "binomial":
-        response, variance = response / trials, mean * (1.0 - mean) / trials
-    elif fitted.family == "poisson":
-        variance = mean
-    elif fitted.family == "nbinom2":
-        variance = mean + mean**2 / phi
-    elif fitted.family == "gamma":
-        variance = phi * mean**2
-    else:
-        variance = np.full(len(mean), float(fitted.residual_sd or 1.0) ** 2)
+        response = response / trials
+    variance = response_variance(
+        fitted.family, mean, trials, fitted.dispersion, fitted.residual_sd
+    )
     kept = (rows.weights > 0) & (rows.trials > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = (response - mean) * np.sqrt(rows.weights / variance)
     return np.asarray(scaled[kept], dtype=np.float64)
+
+
+def response_variance(
+    family: str,
+    mean: FloatArray,
+    trials: FloatArray,
+    dispersion: float | None,
+    residual_sd: float | None,
+) -> FloatArray:
+    """
+    Variance of the response of a row, of the share of events for a binomial one.
+
+    Parameters
+    ----------
+    family : str
+    mean, trials : arrays of shape (n,)
+        On the scale of the response, for one trial.
+    dispersion, residual_sd : float or None
+        As ``result.json`` has them.
+    """
+    phi = dispersion or 1.0
+    if family == "binomial":
+        return mean * (1.0 - mean) / trials
+    if family == "poisson":
+        return mean
+    if family == "nbinom2":
+        return mean + mean**2 / phi
+    if family == "gamma":
+        return phi * mean**2
+    return np.full(len(mean), float(residual_sd or 1.0) ** 2)

@@ -69,7 +69,8 @@ class ShapeCurve:
         """Value and slope in theta."""
         gap = _SHIFTS - 1.0
         value = self.events * np.log1p(theta) + self.coefficients @ _ratios(theta)
-        slopes = -gap / ((theta + _SHIFTS) * (theta + 1.0))
+        # One after the other: counts without overdispersion send theta to 1e200.
+        slopes = -gap / (theta + _SHIFTS) / (theta + 1.0)
         slope = self.events / (theta + 1.0) + self.coefficients @ slopes
         return float(value), float(slope)
 

@@ -52,7 +52,10 @@ class Structure:
 
 
 def build_structure(
-    terms: tuple[RandomTerm | ProductTerm, ...], roots: Sequence[FloatArray]
+    terms: tuple[RandomTerm | ProductTerm, ...],
+    roots: Sequence[FloatArray],
+    *,
+    least: int = 2,
 ) -> Structure:
     """
     Lay out a model's random part.
@@ -62,8 +65,10 @@ def build_structure(
     terms : tuple of RandomTerm or ProductTerm
     roots : sequence of arrays
         Per term, an upper triangular root of the mean products of its columns.
+    least : int
+        Fewest clusters of a factor, see :func:`build_chain`.
     """
-    chain = build_chain(distinct_groups(terms))
+    chain = build_chain(distinct_groups(terms), least=least)
     position = {s.group: s.columns.start for s in chain.stages}
     order = [s.group for s in chain.stages]
     columns = []

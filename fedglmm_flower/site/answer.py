@@ -1,5 +1,7 @@
 """A site's whole answer: rows to a released summary, gate by gate."""
 
+from dataclasses import dataclass
+
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
 from fedglmm_flower.site.frozen import FrozenSnapshots
@@ -8,10 +10,28 @@ from fedglmm_flower.site.mechanism import Mechanism, NoNoise
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
+from fedglmm_flower.site.row_sets import RowSets, row_sets
 from fedglmm_flower.site.snapshot import require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study.study import Study
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    A site's answer and the rows that it is of.
+
+    Parameters
+    ----------
+    released : Released
+        What may leave.
+    snapshot : str
+        Digest of the rows; does not leave the site.
+    """
+
+    released: Released
+    snapshot: str
 
 
 def release(
@@ -23,8 +43,23 @@ def release(
     mechanism: Mechanism | None = None,
     frozen: FrozenSnapshots | None = None,
 ) -> Released:
+    """Summarise, clear and release; see :func:`answer`."""
+    return answer(
+        study, source, policy, site=site, mechanism=mechanism, frozen=frozen
+    ).released
+
+
+def answer(
+    study: Study,
+    source: TableSource,
+    policy: Policy,
+    *,
+    site: str,
+    mechanism: Mechanism | None = None,
+    frozen: FrozenSnapshots | None = None,
+) -> Answer:
     """
-    Summarise, clear and release.
+    Summarise, clear and release, and say of which rows.
 
     Parameters
     ----------
@@ -48,7 +83,8 @@ def release(
     SnapshotError
         If the site has answered the study from other rows.
     DataError, DisclosureError
-        See :func:`summarise` and :func:`clear`.
+        See :func:`summarise` and :func:`clear`; also if its sums differ by few rows
+        from those that the site sent for another study.
     """
     check_expected(study, site)
     key = b"" if frozen is None else frozen.key()
@@ -56,11 +92,37 @@ def release(
     if frozen is not None:
         frozen.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
+    if frozen is not None:
+        rows = require_apart(study, found, cleared, policy, frozen)
     released = (mechanism or NoNoise()).release(cleared)
     if frozen is not None:
         # Only now: of what the gate refused nothing is known outside.
         frozen.freeze(study.digest, found.snapshot)
-    return released
+        frozen.remember(study.digest, rows)
+    return Answer(released, found.snapshot)
+
+
+def require_apart(
+    study: Study,
+    found: SiteMoments,
+    cleared: ClearedSite,
+    policy: Policy,
+    frozen: FrozenSnapshots,
+) -> RowSets:
+    """
+    Which rows the sums that would go out are of, if these tell nothing by subtraction.
+
+    Raises
+    ------
+    DisclosureError
+        If they differ by few rows from those of another study.
+    """
+    rows = row_sets(
+        places for path, places in found.places.items() if path not in cleared.left_out
+    )
+    if policy.enabled and policy.compare_answers:
+        frozen.require_apart(study.digest, rows, policy.min_cell)
+    return rows
 
 
 def clear_rows(

@@ -44,7 +44,7 @@ def cell_rules(
                 continue
             for what, counts in table.named.items():
                 yield _smallest("response-cells", label, what, counts, cells, least)
-            yield from _uniform(table, cells)
+            yield from _uniform(table, cells, policy)
 
 
 def _cell(model: Model, subset: tuple[int, ...], codes: npt.NDArray[np.int64]) -> str:
@@ -54,8 +54,10 @@ def _cell(model: Model, subset: tuple[int, ...], codes: npt.NDArray[np.int64]) -
     return ", ".join(f"{name} = {level}" for name, level in pairs) or "all rows"
 
 
-def _uniform(table: CellCounts, cells: list[str]) -> Iterator[Finding]:
-    """A warning: who is known to be in a cell is known to have the response."""
+def _uniform(table: CellCounts, cells: list[str], policy: Policy) -> Iterator[Finding]:
+    """Who is known to be in a cell is known to have the response."""
+    refused = policy.one_outcome == "refuse"
+    label = "" if refused else "WARNING "
     if table.events is None or table.others is None:
         return
     for cell, yes, no in zip(cells, table.events, table.others, strict=True):
@@ -63,8 +65,8 @@ def _uniform(table: CellCounts, cells: list[str]) -> Iterator[Finding]:
             all_or_none = "no events" if yes == 0 else "events alone"
             yield Finding(
                 "group-disclosure",
-                True,
-                f"WARNING group disclosure: {all_or_none} in a cell; whoever knows a "
+                not refused,
+                f"{label}group disclosure: {all_or_none} in a cell; whoever knows a "
                 "patient of it knows the outcome",
                 cell,
             )

@@ -1,7 +1,7 @@
 """The clusters of a site at the gate: each on its own, all in one set and order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fedglmm_flower.errors import DisclosureError
@@ -29,15 +29,19 @@ class ClearedSite:
     ----------
     clusters : mapping
         Name under which each leaves, and what passed.
-    n_missing : int
-        Rows of the site dropped for a missing value.
+    n_missing : int or None
+        Rows of the site dropped for a missing value; None where they are too few to be
+        told.
     small : SmallClusters or None
         What became of the clusters that did not pass.
+    left_out : frozenset of paths
+        Clusters none of whose rows go out, by their own names.
     """
 
     clusters: Mapping[Path, Cleared]
-    n_missing: int
+    n_missing: int | None
     small: SmallClusters | None = None
+    left_out: frozenset[Path] = frozenset()
 
     @property
     def n_rows(self) -> int:
@@ -76,7 +80,7 @@ def clear_site(
     if not study.clusters:
         ((path, moments),) = found.clusters.items()
         cleared = clear(study.moment_model, moments, policy, study.offers)
-        return ClearedSite({path: cleared}, found.n_missing)
+        return ClearedSite({path: cleared}, _told(found.n_missing, policy))
     pools: dict[frozenset[Path], Moments] = {}
 
     def pooled(small: frozenset[Path]) -> Moments:
@@ -110,17 +114,26 @@ def _pass(
         if cleared is not None:
             passed[path] = cleared
     failed = frozenset(found.clusters) - set(passed)
+    missing = _told(found.n_missing, policy)
     if not failed:
-        return ClearedSite(passed, found.n_missing)
+        return ClearedSite(passed, missing)
     rows = sum(found.clusters[path].n_rows for path in failed)
-    told = rows if rows >= policy.min_cell else None
-    small = SmallClusters("left_out", len(failed), told)
+    small = SmallClusters("left_out", len(failed), _told(rows, policy))
+    left_out = failed
     if policy.small_clusters == "pool" and _can_pool(found, failed, policy):
         rest = _clear(study, pooled(failed), policy, offer)
         if rest is not None:
             passed[(REMAINDER,) * len(study.clusters)] = rest
             small = SmallClusters("pooled", len(failed), rows)
-    return ClearedSite(passed, found.n_missing, small) if passed else None
+            left_out = frozenset()
+    return ClearedSite(passed, missing, small, left_out) if passed else None
+
+
+def _told(count: int, policy: Policy) -> int | None:
+    """A count of rows; None where it is one that the policy does not let out."""
+    return (
+        count if count == 0 or count >= policy.min_cell or not policy.enabled else None
+    )
 
 
 def _can_pool(found: SiteMoments, failed: frozenset[Path], policy: Policy) -> bool:
@@ -151,16 +164,19 @@ def _renamed(site: ClearedSite, policy: Policy) -> ClearedSite:
     numbers: dict[tuple[int, str], str] = {}
     for column in range(len(next(iter(site.clusters)))):
         rows: dict[str, int] = {}
+        sums: dict[str, list[tuple[float, ...]]] = {}
         for path, cleared in site.clusters.items():
             size = cleared.moments.n_rows
             rows[path[column]] = rows.get(path[column], 0) + size
+            sums.setdefault(path[column], []).append(tuple(map(float, cleared.values)))
         rows.pop(REMAINDER, None)
-        # By size, which leaves anyway: the alphabet would tell of the names.
-        ranked = sorted(rows, key=lambda label: (-rows[label], label))
+        # By size and then by sums, which leave anyway: the alphabet would tell of the
+        # names.
+        ranked = sorted(rows, key=lambda label: (-rows[label], sorted(sums[label])))
         for number, label in enumerate(ranked, start=1):
             numbers[column, label] = f"{NUMBERED}{number}"
     clusters = {
         tuple(numbers.get((k, label), label) for k, label in enumerate(path)): cleared
         for path, cleared in site.clusters.items()
     }
-    return ClearedSite(clusters, site.n_missing, site.small)
+    return replace(site, clusters=clusters)

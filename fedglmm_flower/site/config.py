@@ -45,7 +45,10 @@ class DisclosureTable(_Strict):
     )
     dominance_one: Share = Policy.dominance_one
     dominance_two: Share = Policy.dominance_two
+    max_leverage: Annotated[float, Field(gt=0, le=1, strict=True)] = Policy.max_leverage
     allow_expressions: Annotated[bool, Field(strict=True)] = False
+    compare_answers: Annotated[bool, Field(strict=True)] = True
+    one_outcome: Literal["warn", "refuse"] = Policy.one_outcome
     small_clusters: Literal["pool", "leave_out"] = Policy.small_clusters
     cluster_names: Literal["given", "numbered"] = Policy.cluster_names
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedglmm_flower.errors import PolicyError, SnapshotError
+from fedglmm_flower.errors import DisclosureError, PolicyError, SnapshotError
+from fedglmm_flower.site.row_sets import RowSets
 
 FOLDER = "snapshots"
 _KEY = "key"
@@ -17,7 +18,7 @@ _SECRET = re.compile(r"[0-9a-f]{64}")
 @dataclass(frozen=True)
 class FrozenSnapshots:
     """
-    A folder with a site's secret, and one small file for each study it answered.
+    A folder with a site's secret, and two small files for each study it answered.
 
     Everything in it stays at the site: the folder and its files are the owner's alone,
     and digests are keyed by the secret.
@@ -100,12 +101,75 @@ class FrozenSnapshots:
             self._create(self._path(study_digest), snapshot)
         self.require_same(study_digest, snapshot)
 
+    def require_apart(self, study_digest: str, rows: RowSets, least: int) -> None:
+        """
+        Refuse sums that differ from those of another study by a few rows.
+
+        Parameters
+        ----------
+        study_digest : str
+            The study that is to be answered.
+        rows : RowSets
+            Which rows its sums are of.
+        least : int
+            Fewest rows that two sets may differ by, if they differ.
+
+        Raises
+        ------
+        DisclosureError
+            If subtraction would tell of fewer rows.
+        PolicyError
+            If the record cannot be read.
+        """
+        if self._text(self._rows(study_digest)) is not None:
+            return  # sent before: the same sums tell nothing new
+        for path in sorted(self.folder.glob("*.rows")):
+            try:
+                before = RowSets.of_text(self._text(path) or "")
+            except ValueError as error:
+                raise PolicyError(
+                    f"{path}: holds {error}; what this site answered before must be "
+                    "known; restore it from a backup"
+                ) from None
+            apart = rows.smallest_difference(before)
+            if apart is not None and apart < least:
+                raise DisclosureError(
+                    f"disclosure: differencing: {apart} rows are in sums of this study "
+                    f"and not in the same of study {path.stem[:16]}..., which was "
+                    f"answered, or the other way round; none or at least {least} are "
+                    "required; leave out the column in which these rows differ, or "
+                    "take no part in this study"
+                )
+
+    def remember(self, study_digest: str, rows: RowSets) -> None:
+        """
+        Record which rows an answer sums, before it leaves.
+
+        Raises
+        ------
+        PolicyError
+            If the folder cannot be written.
+        """
+        self._create(self._rows(study_digest), rows.text())
+
+    def _rows(self, study_digest: str) -> Path:
+        return self.folder / f"{study_digest}.rows"
+
     def _path(self, study_digest: str) -> Path:
         return self.folder / f"{study_digest}.snapshot"
 
     def _read(self, path: Path) -> str | None:
+        text = self._text(path)
+        if text is not None and not _SECRET.fullmatch(text):
+            raise PolicyError(
+                f"{path}: holds no 64 hexadecimal digits; the file was altered or cut "
+                "off; restore it from a backup"
+            )
+        return text
+
+    def _text(self, path: Path) -> str | None:
         try:
-            text = path.read_text(encoding="ascii").strip()
+            return path.read_text(encoding="ascii").strip()
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -114,12 +178,6 @@ class FrozenSnapshots:
                 f"{path}: cannot be read ({why}); what this site answered before must "
                 "be known; check the permissions of the folder"
             ) from None
-        if not _SECRET.fullmatch(text):
-            raise PolicyError(
-                f"{path}: holds no 64 hexadecimal digits; the file was altered or cut "
-                "off; restore it from a backup"
-            )
-        return text
 
     def _create(self, path: Path, text: str) -> None:
         """Make a file whole or not at all; one that is there already stays."""

@@ -14,6 +14,7 @@ from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.public_anchor import is_public
+from fedglmm_flower.site.windows import windows_of
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.offers import Offer
 from fedglmm_flower.study.release import ANCHORED, Statistic, release_statistics
@@ -115,6 +116,7 @@ def inspect(
     # Inside a level the rule is that of cells; an absent one tells of nobody.
     present = {k: d for k, d in moments.by_level.items() if d.total > 0}
     findings.extend(_spread(present, policy.min_cell))
+    findings.extend(_leverage(moments, statistics, policy))
     if any(s.role in ANCHORED for s in statistics):
         shares = {f"the {k} at the anchor": d for k, d in moments.at_anchor.items()}
         findings.extend(_dominance(shares, policy))
@@ -133,6 +135,22 @@ def _spread(shares: Mapping[str, Dominance], needed: float) -> Iterator[Finding]
             d.rows >= needed,
             f"effective rows: {name} is spread over {d.rows:.1f} rows, at least "
             f"{needed:g} required",
+        )
+
+
+def _leverage(
+    moments: Moments, statistics: tuple[Statistic, ...], policy: Policy
+) -> Iterator[Finding]:
+    """What can be combined to show one record by itself."""
+    for window in windows_of(statistics):
+        # What was not measured may be anything.
+        share = moments.leverage.get(window, 1.0)
+        yield Finding(
+            "leverage",
+            share <= policy.max_leverage,
+            f"leverage: one record has up to {share:.1%} of a sum of {window.words}, "
+            f"at most {policy.max_leverage:.1%} required (cut or transform a column "
+            "with extreme values)",
         )
 
 

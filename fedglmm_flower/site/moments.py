@@ -10,7 +10,9 @@ from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.labels import Path
+from fedglmm_flower.site.row_sets import RowPlaces
 from fedglmm_flower.site.values import ValueCounts
+from fedglmm_flower.site.windows import Window
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
@@ -50,6 +52,8 @@ class Moments:
         Dominance of single records in what an anchored release sums.
     measures, by_level : mapping
         Dominance in what weighs rows, of all of them and of those of each level.
+    leverage : mapping
+        The largest share of one record in a square whose sum is determined.
     """
 
     study_digest: str
@@ -65,6 +69,7 @@ class Moments:
     at_anchor: Mapping[str, Dominance] = field(default_factory=dict)
     measures: Mapping[str, Dominance] = field(default_factory=dict)
     by_level: Mapping[str, Dominance] = field(default_factory=dict)
+    leverage: Mapping[Window, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,14 @@ class SiteMoments:
         Rows of the site dropped for a missing value, of a cluster column too.
     snapshot : str
         Digest of all its rows, see :class:`~fedglmm_flower.site.snapshot.Snapshot`.
+    places : mapping
+        Where in the table the rows of each cluster stand.
     """
 
     clusters: Mapping[Path, Moments]
     n_missing: int
     snapshot: str = ""
+    places: Mapping[Path, RowPlaces] = field(default_factory=dict)
 
 
 def row_cells(model: Model, rows: AtomRows) -> CellCounts:

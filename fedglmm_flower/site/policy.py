@@ -28,8 +28,15 @@ class Policy:
     min_effective_rows : float
         Over how many rows weights, amounts and what is summed at a site's own anchor
         must be spread, ``(sum w)^2 / sum w^2``.
+    max_leverage : float
+        Largest share of one record in the sum of any square that a release determines.
     allow_expressions : bool
         True accepts formulas with any expression, also one that singles out a patient.
+    compare_answers : bool
+        Whether sums that differ by fewer than ``min_cell`` rows from those of another
+        study that was answered stay at the site.
+    one_outcome : {"warn", "refuse"}
+        What is done where all or none of a level, or of a site, have the response.
     small_clusters : {"pool", "leave_out"}
         What becomes of clusters inside the site that do not pass on their own.
     cluster_names : {"given", "numbered"}
@@ -42,8 +49,13 @@ class Policy:
     min_cell: int = 5
     dominance_one: float = 0.50
     dominance_two: float = 0.67
+    # Measured (docs/privacy-officer.md): ordinary sites of 450 rows and more pass.
+    max_leverage: float = 0.90
     allow_expressions: bool = False
     min_effective_rows: float = 20.0
+    compare_answers: bool = True
+    # Rare events leave whole sites without one: to refuse would leave these out.
+    one_outcome: Literal["warn", "refuse"] = "warn"
     # Measured (docs/guide.md): where small clusters differ, leaving out errs more.
     small_clusters: Literal["pool", "leave_out"] = "pool"
     cluster_names: Literal["given", "numbered"] = "given"

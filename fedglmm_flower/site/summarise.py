@@ -20,6 +20,7 @@ from fedglmm_flower.site.dominance import (
     valued_columns,
     watched_columns,
 )
+from fedglmm_flower.site.judge_windows import with_leverage
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
 from fedglmm_flower.site.measures import (
     measured_columns,
@@ -28,6 +29,7 @@ from fedglmm_flower.site.measures import (
 )
 from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
 from fedglmm_flower.site.public_anchor import PublicSums
+from fedglmm_flower.site.row_sets import RowPlaces
 from fedglmm_flower.site.snapshot import Snapshot, require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.sums import sums
@@ -44,11 +46,12 @@ from fedglmm_flower.study.release import (
 from fedglmm_flower.study.study import Study
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 _CELLS_PER_BATCH = 8_000_000
 _MAX_BATCH = 65_536
 # Rows are kept between passes while they are few; else they are read again.
 _KEPT_CELLS = 32_000_000
-_Rows: TypeAlias = tuple[Path, Mapping[str, FloatArray], AtomRows]
+_Rows: TypeAlias = tuple[Path, IntArray, Mapping[str, FloatArray], AtomRows]
 
 
 def summarise(study: Study, source: TableSource, *, site: str) -> Moments:
@@ -107,15 +110,18 @@ def summarise_clusters(
     reader = _Reader(study, source, name, size, key)
     tallies: dict[Path, _Tally] = {}
     most = _KEPT_CELLS // (len(model.atoms) + 4)
-    kept: dict[Path, list[AtomRows]] | None = {} if anchored else None
+    kept: dict[Path, list[AtomRows]] | None = {}
     n_rows = n_missing = 0
     for missing, parts in reader.read():
         n_missing += missing
-        for path, columns, rows in parts:
+        for path, places, columns, rows in parts:
             if path not in tallies:
-                tallies[path] = _Tally(np.zeros(len(statistics)), PublicSums.of(study))
+                tallies[path] = _Tally(
+                    np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model)
+                )
             tally = tallies[path]
             tally.add(model, statistics, columns, rows)
+            tally.places.add(places, rows)
             n_rows += len(rows.response)
             if kept is not None:
                 kept.setdefault(path, []).append(rows)
@@ -129,7 +135,10 @@ def summarise_clusters(
     if anchored:
         for path, again in _rows_again(clusters, kept, reader, most):
             clusters[path] = _with_anchor(model, clusters[path], again)
-    return SiteMoments(clusters, n_missing, reader.snapshots[0])
+    for path, again in _rows_again(clusters, kept, reader, most):
+        clusters[path] = with_leverage(study, clusters[path], again)
+    where = {path: tallies[path].places for path in clusters}
+    return SiteMoments(clusters, n_missing, reader.snapshots[0], where)
 
 
 def _summed(study: Study) -> tuple[Statistic, ...]:
@@ -185,7 +194,7 @@ class _Reader:
         first, snapshot = 0, Snapshot(self.key)
         for frame in self.source.batches(self.columns, self.size):
             table = typed_table(frame, used, where=where, first_row=first + 1)
-            first += len(frame)
+            before, first = first, first + len(frame)
             snapshot.add(table.columns, frame[list(self.study.clusters)])
             complete = atom_rows(model, table, where=where)
             parts, unnamed = parts_of(frame, self.study.clusters, complete, where)
@@ -194,7 +203,7 @@ class _Reader:
                 path = self.name(found)
                 if path is not None and len(at):
                     columns = {c: values[at] for c, values in table.columns.items()}
-                    named.append((path, columns, rows))
+                    named.append((path, before + at.astype(np.int64), columns, rows))
             yield complete.n_missing + unnamed, named
         self.snapshots.append(snapshot.digest())
         require_unchanged(self.snapshots, where)
@@ -202,7 +211,7 @@ class _Reader:
     def rows_of(self, wanted: Sequence[Path]) -> Iterator[tuple[Path, AtomRows]]:
         """Complete rows of some clusters, read anew."""
         for _, parts in self.read():
-            for path, _, rows in parts:
+            for path, _, _, rows in parts:
                 if path in wanted:
                     yield path, rows
 
@@ -237,7 +246,10 @@ def _rows_again(
 class _Tally:
     """Sums of a cluster in the making."""
 
-    def __init__(self, values: FloatArray, at_public: PublicSums | None) -> None:
+    def __init__(
+        self, values: FloatArray, at_public: PublicSums | None, places: RowPlaces
+    ) -> None:
+        self.places = places
         self.values = values
         self.at_public = at_public
         self.n_rows = 0

@@ -14,6 +14,7 @@ from fedglmm_flower.study.expression import parse_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.offers import Offer, ladder, parse_offer
 from fedglmm_flower.study.study import FORMAT, Study
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 MAX_BYTES = 4 * 1024 * 1024
 # Strict: the text "1.5" and a truth value are no numbers.
@@ -62,6 +63,7 @@ class StudyFile(_Strict):
     method: str | None = None
     site_column: str = "site"
     clusters: tuple[str, ...] = ()
+    rounds: Annotated[int, Field(strict=True)] = 0
     trials: str | None = None
     offset: str | None = None
     weights: str | None = None
@@ -136,10 +138,7 @@ def parse_study(data: bytes) -> Study:
 
 def write_study(study: Study, path: Path | str) -> None:
     """Write ``study.toml`` whole or not at all; reading it gives the same digest."""
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.part")
-    scratch.write_text(study_toml(study), encoding="utf-8")
-    scratch.replace(target)
+    write_whole(Path(path), study_toml(study).encode(), SHARED)
 
 
 def study_toml(study: Study) -> str:
@@ -212,6 +211,7 @@ def _study(plain: Any, where: str) -> Study:
         method=resolve_method(file.family, file.method),
         site_column=file.site_column,
         clusters=file.clusters,
+        rounds=file.rounds,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
         release_set=release_set,

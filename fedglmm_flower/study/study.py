@@ -29,6 +29,7 @@ from fedglmm_flower.study.release import (
 )
 
 FORMAT = 1
+MAX_ROUNDS = 1000
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class Study:
     anchor : tuple of (name, coefficient)
         Public anchor of the ``public`` set, sorted by name: a coefficient on the raw
         scale for each fixed column, and for columns that only vary if it is not 0.
+    rounds : int
+        Points at which a site may be asked for its likelihood after the one round; 0
+        for one round alone.
 
     Notes
     -----
@@ -92,6 +96,7 @@ class Study:
     accept: tuple[Offer, ...] = ()
     clusters: tuple[str, ...] = ()
     anchor: tuple[tuple[str, float], ...] = ()
+    rounds: int = 0
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -104,6 +109,11 @@ class Study:
             raise StudyError(
                 f"study: trials with family {self.family}; trials belong to the "
                 "binomial family; remove them or change the family"
+            )
+        if not 0 <= self.rounds <= MAX_ROUNDS:
+            raise StudyError(
+                f"study: {self.rounds} rounds after the first; 0 to {MAX_ROUNDS} are "
+                "possible; correct 'rounds'"
             )
         first = parse_offer(write_offer((self.release_set, self.order)))
         base, products = split_set(self.release_set)
@@ -229,6 +239,7 @@ class Study:
             "site_column": self.site_column,
             # Only where there are any: other studies keep their digest.
             **({"clusters": list(self.clusters)} if self.clusters else {}),
+            **({"rounds": self.rounds} if self.rounds else {}),
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,

@@ -154,7 +154,7 @@ def test_the_folder_holds_what_a_new_fit_needs(tmp_path):
     out = tmp_path / "out"
     files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     each = {f"sealed/{s}.sealed" for s in SITES} | {
-        f"sites/{s}/estimates.json" for s in SITES
+        f"sites/{s}/{name}.json" for s in SITES for name in ("estimates", "fit_check")
     }
 
     assert files == each | {f"keys/sites/{s}.pub" for s in SITES} | {

@@ -21,8 +21,8 @@ from tests.command import (
 
 LATER: list[tuple[str, ...]] = [
     ("--rounds", "2"),
-    ("--rounds", "refine:2"),
-    ("--rounds", "iterative"),
+    ("--rounds", "refine:0"),
+    ("--rounds", "often"),
     ("--release-set", "newest"),
 ]
 WRONG: list[tuple[str, ...]] = [

@@ -260,6 +260,9 @@ def test_a_site_without_complete_rows_is_listed(tmp_path):
     assert listed(tmp_path)["a"]["code"] == "site-empty"
 
 
+OPEN = ("--no-disclosure",)
+
+
 def test_missing_cells_are_dropped_and_counted(tmp_path):
     """Empty cells and NaN in used columns drop their rows; others do not."""
     table = small_table().astype(object)
@@ -267,12 +270,14 @@ def test_missing_cells_are_dropped_and_counted(tmp_path):
     table.loc[70, "y"] = np.nan
     table.loc[130, "e"] = np.nan
 
-    assert simulate(tmp_path, table, *GAUSSIAN).status == 0
+    table.loc[180:185, "x"] = ""
 
-    sites = listed(tmp_path).values()
-
-    assert [entry["n_missing"] for entry in sites] == [2, 1, 0, 0]
-    assert [entry["n_rows"] for entry in sites] == [58, 59, 60, 60]
+    # The gate tells no count from 1 to 4.
+    for options, counts in (((), [None, None, 0, 6]), (OPEN, [2, 1, 0, 6])):
+        assert simulate(tmp_path, table, *GAUSSIAN, *options).status == 0
+        sites = listed(tmp_path).values()
+        assert [entry["n_missing"] for entry in sites] == counts
+        assert [entry["n_rows"] for entry in sites] == [58, 59, 60, 54]
 
 
 def test_a_command_that_fails_shows_no_traceback(tmp_path):

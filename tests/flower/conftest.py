@@ -1,6 +1,7 @@
 """A federation of four small sites, with real keys, files and envelopes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +11,32 @@ from fedglmm_flower.coordinator import Options
 from fedglmm_flower.envelope import (
     Binding,
     Identity,
+    Manifest,
     PublicIdentity,
     decode_release,
     new_identity,
+    sign_manifest,
+    split_signed,
     unseal,
     write_identity,
     write_public,
 )
+from fedglmm_flower.flower.approvals import APPROVALS, Approval, add_approval
 from fedglmm_flower.flower.client import desk_of_node, make_client_app
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
-from fedglmm_flower.flower.exchange import no_tick
+from fedglmm_flower.flower.exchange import Request, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
 from fedglmm_flower.study import Column, Study, write_study
 
 SITES = ("St. Mary/West", "east", "north", "south")
 RUN = "run-1"
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -167,3 +175,54 @@ def run_config(federation) -> dict[str, object]:
         "quorum": 0,
         "sites-dir": "",
     }
+
+
+@dataclass
+class Signed:
+    """A federation whose owner has signed a manifest that every site approved."""
+
+    federation: Federation
+    owner: Identity
+    manifest: Manifest
+
+    @property
+    def data(self) -> bytes:
+        return sign_manifest(self.manifest, self.owner)
+
+    def approve(self, site: str, data: bytes | None = None) -> None:
+        signed = split_signed(data or self.data)
+        add_approval(
+            self.federation.site_file(site).parent / APPROVALS,
+            Approval(signed.digest, self.manifest.study, signed.owner, NOW),
+        )
+
+    def request(self, data: bytes | None = None) -> Request:
+        fed = self.federation
+        return Request(
+            fed.study.canonical_bytes,
+            fed.run_id,
+            fed.identity.public.encrypt_id,
+            self.data if data is None else data,
+        )
+
+    def desk(self, site: str = "north", **changes) -> SiteDesk:
+        return replace(desk_of(self.federation.site_file(site)), **changes)
+
+
+@pytest.fixture
+def signed(federation) -> Signed:
+    """Sites that answer under the manifest alone."""
+    manifest = Manifest(
+        name="four sites",
+        study=federation.study.digest,
+        made=NOW,
+        expires=NOW + 30 * DAY,
+        demands=(("min_rows", 50),),
+        recipients=(federation.identity.public,),
+        sites=tuple(federation.publics[site] for site in sorted(federation.publics)),
+    )
+    built = Signed(federation, new_identity("owner"), manifest)
+    for site in federation.study.sites:
+        write_site_file(federation, site, approved="0" * 64)
+        built.approve(site)
+    return built

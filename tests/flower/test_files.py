@@ -1,13 +1,11 @@
 """Names and writing of files."""
 
-import os
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedglmm_flower.flower.files import file_name, write_whole
+from fedglmm_flower.flower.files import file_name
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
@@ -32,19 +30,3 @@ def test_different_sites_have_different_files(one, other):
 def test_a_long_name_keeps_its_difference():
     """Two names that agree in their first 199 characters have two files."""
     assert file_name("x" * 199 + "a") != file_name("x" * 199 + "b")
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    """A reader finds all of the old content or all of the new."""
-    target = tmp_path / "deep" / "result.json"
-    write_whole(target, b"old")
-
-    def full_disk(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(target, b"new")
-
-    assert target.read_bytes() == b"old"
-    assert list(target.parent.iterdir()) == [target]

@@ -1,14 +1,12 @@
 """A study under a manifest: who answers, who refuses, and what is bound to it."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from fedglmm_flower.envelope import (
-    Identity,
-    Manifest,
     new_identity,
     read_header,
     sign_manifest,
@@ -29,66 +27,12 @@ from fedglmm_flower.flower.approvals import (
     add_approval,
     read_approvals,
 )
-from fedglmm_flower.flower.exchange import Delivery, Request
+from fedglmm_flower.flower.exchange import Delivery
 from fedglmm_flower.flower.own_manifest import check_own_manifest, read_manifest_file
 from fedglmm_flower.flower.refit import refit
 from fedglmm_flower.flower.server import RunConfig, run_round
-from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
-from tests.flower.conftest import Federation, write_site_file
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-DAY = timedelta(days=1)
-
-
-@dataclass
-class Signed:
-    """A federation whose owner has signed a manifest that every site approved."""
-
-    federation: Federation
-    owner: Identity
-    manifest: Manifest
-
-    @property
-    def data(self) -> bytes:
-        return sign_manifest(self.manifest, self.owner)
-
-    def approve(self, site: str, data: bytes | None = None) -> None:
-        signed = split_signed(data or self.data)
-        add_approval(
-            self.federation.site_file(site).parent / APPROVALS,
-            Approval(signed.digest, self.manifest.study, signed.owner, NOW),
-        )
-
-    def request(self, data: bytes | None = None) -> Request:
-        fed = self.federation
-        return Request(
-            fed.study.canonical_bytes,
-            fed.run_id,
-            fed.identity.public.encrypt_id,
-            self.data if data is None else data,
-        )
-
-    def desk(self, site: str = "north", **changes) -> SiteDesk:
-        return replace(desk_of(self.federation.site_file(site)), **changes)
-
-
-@pytest.fixture
-def signed(federation) -> Signed:
-    """Sites that answer under the manifest alone."""
-    manifest = Manifest(
-        name="four sites",
-        study=federation.study.digest,
-        made=NOW,
-        expires=NOW + 30 * DAY,
-        demands=(("min_rows", 50),),
-        recipients=(federation.identity.public,),
-        sites=tuple(federation.publics[site] for site in sorted(federation.publics)),
-    )
-    built = Signed(federation, new_identity("owner"), manifest)
-    for site in federation.study.sites:
-        write_site_file(federation, site, approved="0" * 64)
-        built.approve(site)
-    return built
+from fedglmm_flower.flower.site_desk import desk_of
+from tests.flower.conftest import DAY, NOW, write_site_file
 
 
 def test_a_round_under_a_manifest_is_bound_to_it(signed):
@@ -246,7 +190,7 @@ def test_estimates_outside_an_approved_manifest_are_not_stored(signed):
         delivery = Delivery(federation.study.digest, federation.run_id, sealed)
 
         with pytest.raises(StudyMismatchError, match="nothing was stored"):
-            signed.desk().receive(delivery)
+            signed.desk().receive(delivery, federation.study.canonical_bytes)
     assert not federation.estimates("north").exists()
 
 

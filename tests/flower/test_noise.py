@@ -71,13 +71,26 @@ def test_another_run_gets_the_same_noise_until_the_table_is_another(noisy):
     assert "refuse" in shown.out
 
 
+def test_a_run_that_is_asked_twice_gets_the_same_bytes_and_pays_once(noisy):
+    """The ledger knows the draw, the store its sealed form."""
+    kept = noisy.folder.path / "sealed" / "east.sealed"
+    ask(noisy)
+    first = kept.read_bytes()
+    ask(noisy)
+    path = noisy.site_file("east").parent / "ledger.sqlite"
+
+    assert kept.read_bytes() == first
+    assert [e.kind for e in Ledger(path).entries()].count("debit") == 1
+
+
 def test_no_exact_sum_or_count_is_on_the_disk(noisy):
     """Neither in the ledger nor beside it, under a relation that hides the count."""
     released = ask(noisy)
     folder = noisy.site_file("east").parent
     rows = (folder / "data.csv").read_text().splitlines()[1:]
     y = sum((float(row.split(",")[1]) - 7.0) / 2.0 for row in rows)
-    written = b"".join(path.read_bytes() for path in folder.glob("ledger*"))
+    files = [*folder.glob("ledger*"), folder / "inbox" / "answers.sqlite"]
+    written = b"".join(path.read_bytes() for path in files)
 
     assert b'"n_rows":null' in written
     assert b'"n_rows":60' not in written

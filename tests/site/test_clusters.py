@@ -129,7 +129,8 @@ def test_a_row_without_a_cluster_is_a_missing_row():
 
     found = answer(FrameSource(frame))
 
-    assert found.n_missing == 3
+    assert found.n_missing is None
+    assert answer(FrameSource(frame), OPEN).n_missing == 3
     assert sum(names(found).values()) == 197
 
 
@@ -228,6 +229,20 @@ def test_numbers_stand_for_names_where_the_policy_says_so():
 
     assert names(found) == {("#1",): 120, ("#2",): 80, (REMAINDER,): 90}
     assert SECRET.encode() not in encode_release(found)
+
+
+def test_the_alphabet_does_not_number_clusters_of_one_size():
+    """Names are exchanged; the numbers stay with the sums."""
+    source = hospital(a=80, b=80)
+    swapped = source.frame.clinic.map({"a": "b", "b": "a"})
+    policy = Policy(cluster_names="numbered")
+
+    one = answer(source, policy)
+    two = answer(FrameSource(source.frame.assign(clinic=swapped)), policy)
+
+    assert names(one) == {("#1",): 80, ("#2",): 80}
+    assert one.clusters[0].values != one.clusters[1].values
+    assert one.clusters == two.clusters
 
 
 def test_clusters_in_clusters_have_a_path():

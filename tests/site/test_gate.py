@@ -69,7 +69,7 @@ def test_each_rule_refuses_alone(table, rule, study, policy, change):
     """With every other rule kept, the message names the one that is not."""
     changed = table.assign(**change)
 
-    also = {"cells": {"response-cells"}, "dominance": {"values"}}
+    also = {"cells": {"response-cells"}, "dominance": {"values", "leverage"}}
     assert {rule} <= failed(study, changed, policy) <= {rule, *also.get(rule, ())}
     with pytest.raises(DisclosureError, match=r"^disclosure: at the lowest order, "):
         cleared(study, changed, policy)
@@ -220,13 +220,15 @@ def test_dominance_is_judged_on_raw_single_columns(table):
     """On the response and on logarithms too, never on shifted values or products."""
     cost = table.assign(cost=[1e6] + [1.0] * 399)
 
-    both = {"dominance", "values"}
+    both = {"dominance", "values", "leverage"}
     assert failed(ask("cost ~ age"), cost, Policy()) == both
     assert failed(ask("died ~ cost", "binomial"), cost, Policy()) == both
     assert failed(ask("died ~ age", "binomial"), cost, Policy()) == set()
     # Centred at 60, one patient of 90 among those of 60 is nearly the whole sum.
     ages = table.assign(age=[90.0] + [60.0 + 0.001 * (i % 20) for i in range(399)])
-    assert failed(ask("died ~ age", "binomial", order=2), ages, Policy()) == set()
+    asked = ask("died ~ age", "binomial", order=2)
+    assert failed(asked, ages, Policy()) == {"leverage"}
+    assert failed(asked, ages, Policy(max_leverage=1.0)) == set()
 
 
 def test_a_column_of_zeros_is_dominated_by_nobody(table):

@@ -172,3 +172,5 @@ def test_a_cell_of_one_outcome_is_a_warning(table):
     seen = [f for f in cleared.findings if f.rule == "group-disclosure"]
 
     assert [f.cell for f in seen if "events alone" in f.detail] == ["female = 1"]
+    refused = failed(study, frame, Policy(one_outcome="refuse"))
+    assert refused == {"group-disclosure"}

@@ -296,12 +296,72 @@ BAD_RESULT = {
 }
 
 
+POINT = '"nodes":1,"number":2,"values":[0.5,-1.25]'
+
+
+def point(values: str = "[0.5,-1.25]", nodes: str = "1", number: str = "2") -> str:
+    """A point of which some fields are spelled differently."""
+    fields = f'"nodes":{nodes},"number":{number},"values":{values}'
+    return f'{{"format":"fedglmm-point/1",{fields}}}'
+
+
+def score(**parts: str) -> str:
+    """A score of which some fields are spelled differently."""
+    fields = {
+        "format": '"fedglmm-score/1"',
+        "gradient": "[0.125,-3.0]",
+        "information": "[40.0,2.5,31.0]",
+        "n_rows": "120",
+        "point": f"{{{POINT}}}",
+        "site": '"site a"',
+        "software": f'"{SOFTWARE}"',
+        "study_digest": f'"{DIGEST}"',
+        "value": "-61.5",
+        **parts,
+    }
+    return "{" + ",".join(f'"{key}":{fields[key]}' for key in sorted(fields)) + "}"
+
+
+GOOD_POINT = {
+    "a point": point(),
+    "a point of quadrature": point(nodes="25", number="1000"),
+}
+BAD_POINT = {
+    "a point of no parameters": (point(values="[]"), "0 parameters"),
+    "a point with a whole number": (point(values="[1]"), "finite decimal"),
+    "a point of no nodes": (point(nodes="0"), "out of bounds"),
+    "a point of too many nodes": (point(nodes="201"), "out of bounds"),
+    "a point without a number": (point(number="null"), "whole number"),
+    "a point of true": (point(values="[true]"), "finite decimal"),
+    "a point of another format": (point().replace("point/1", "point/2"), "format"),
+    "a point with more": (point().replace("}", ',"x":1}'), "unknown key"),
+}
+GOOD_SCORE = {
+    "a score": score(),
+    "an information that is not definite": score(information="[-1.0,0.0,0.0]"),
+}
+BAD_SCORE = {
+    "a score of no rows": (score(n_rows="0"), "out of bounds"),
+    "a short gradient": (score(gradient="[0.125]"), "gradient of 1"),
+    "a full information": (score(information="[4.0,2.5,2.5,3.0]"), "information of 4"),
+    "a score of NaN": (score(value="NaN"), "not finite"),
+    "a score of null": (score(value="null"), "finite decimal"),
+    "a score in text": (score(value='"-61.5"'), "finite decimal"),
+    "a score of a bare point": (score(point="[0.5]"), "an object is"),
+    "a score without a site": (score(site='""'), "characters"),
+    "a score of no study": (score(study_digest='"12"'), "digest"),
+    "a score that is a release": (release(), "format"),
+}
+
+
 def wire_vectors() -> list[dict[str, Any]]:
     """All of the above, and bytes that are no text, in the form of the file."""
     found: list[dict[str, Any]] = []
     for codec, good, bad in (
         ("release", GOOD, BAD),
         ("result", GOOD_RESULT, BAD_RESULT),
+        ("point", GOOD_POINT, BAD_POINT),
+        ("score", GOOD_SCORE, BAD_SCORE),
     ):
         found += [
             {"name": name, "codec": codec, "outcome": "ok", "text": text}

@@ -1,0 +1,133 @@
+"""Value, gradient and information of a likelihood at given parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedglmm_flower.errors import FitError
+from fedglmm_flower.glmm.frame import Frame
+from fedglmm_flower.glmm.independent import Independent
+from fedglmm_flower.glmm.marginal import Marginal
+from fedglmm_flower.glmm.rows import FloatArray, ModelRows
+
+_STEP = 1e-3  # of the linear predictor, or of its standard error, whichever is less
+_STEP_SCALE = 1e-4  # of theta and psi, relative
+
+
+@dataclass(frozen=True)
+class Score:
+    """
+    A marginal log-likelihood to second order at one point.
+
+    Attributes
+    ----------
+    value : float
+        With all constants.
+    gradient : array of shape (d,)
+    information : array of shape (d, d)
+        Minus the Hessian; symmetric, not always positive definite.
+    """
+
+    value: float
+    gradient: FloatArray
+    information: FloatArray
+
+    def __add__(self, other: "Score") -> "Score":
+        """Score of the rows of both: log-likelihoods of sites add up."""
+        return Score(
+            self.value + other.value,
+            self.gradient + other.gradient,
+            self.information + other.information,
+        )
+
+
+@dataclass(frozen=True)
+class RowShares:
+    """
+    How much each row takes part in a score, for the gate; stays at the site.
+
+    Attributes
+    ----------
+    information, score : arrays of shape (n,)
+        Curvature of each row at the mode, and the size of its derivative.
+    """
+
+    information: FloatArray
+    score: FloatArray
+
+
+def score_at(
+    frame: Frame, rows: ModelRows, phi: FloatArray, nodes: int = 1
+) -> tuple[Score, RowShares]:
+    """
+    Score of some rows, by Laplace or adaptive quadrature, as the engine fits them.
+
+    The Hessian is in closed form where the engine has one; else it is made of central
+    differences of the exact gradient.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates.
+    rows : ModelRows
+        Rows of whole clusters: effects must not be shared with rows elsewhere.
+    phi : array of shape (d,)
+        (gamma, theta, psi).
+    nodes : int
+        Of the quadrature for each random effect; 1 is Laplace.
+
+    Raises
+    ------
+    FitError
+        If the likelihood cannot be evaluated there.
+    """
+    objective, _ = frame.likelihood(rows, nodes)
+    with np.errstate(all="ignore"):
+        try:
+            value, gradient = objective(phi)
+            shares = _shares(objective, phi)
+            information = _information(objective, frame, phi)
+        except np.linalg.LinAlgError:
+            value, gradient = np.nan, phi
+    if not np.isfinite(value) or not np.isfinite(gradient).all():
+        raise _impossible()
+    if not np.isfinite(information).all():
+        raise _impossible()
+    return Score(value, gradient, information), shares
+
+
+def _impossible() -> FitError:
+    return FitError(
+        "score: the log-likelihood of the site's rows cannot be evaluated at the point "
+        "that was asked; a point near the estimates is required; ask for a shorter step"
+    )
+
+
+def _information(
+    objective: Marginal | Independent, frame: Frame, phi: FloatArray
+) -> FloatArray:
+    if isinstance(objective, Marginal) and objective.has_hessian:
+        return objective.hessian(phi)
+    p, d = len(frame.names), len(phi)
+    steps = np.full(d, _STEP)
+    own = np.diag(objective.information(phi))
+    steps[:p] /= np.sqrt(np.maximum(own, 1.0))
+    steps[p:] = _STEP_SCALE * np.maximum(np.abs(phi[p:]), 0.1)
+    found = np.empty((d, d))
+    for j, h in enumerate(steps):
+        shift = np.zeros(d)
+        shift[j] = h
+        found[j] = (objective(phi - shift)[1] - objective(phi + shift)[1]) / (2 * h)
+    return np.asarray(0.5 * (found + found.T), dtype=np.float64)
+
+
+def _shares(objective: Marginal | Independent, phi: FloatArray) -> RowShares:
+    if isinstance(objective, Marginal):
+        gamma, theta, psi = objective.split(phi)
+        fixed = objective.X @ gamma + objective.offset
+        mode = objective.mode(fixed, objective.covariance.matrix(theta), psi)
+        return RowShares(np.abs(mode.curvature), np.abs(mode.score))
+    gamma, psi = objective.split(phi)
+    eta = objective.X @ gamma + objective.offset
+    _, score, W = objective.family.terms(eta, psi)
+    return RowShares(np.abs(W), np.abs(score))

@@ -1,0 +1,263 @@
+"""A site's answer in a further round: its rows to a score, gate by gate."""
+
+import hashlib
+import json
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from fedglmm_flower.errors import (
+    BudgetError,
+    DataError,
+    DisclosureError,
+    StudyMismatchError,
+    UsageError,
+)
+from fedglmm_flower.glmm.design import rows_of_table
+from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
+from fedglmm_flower.glmm.frame import Frame
+from fedglmm_flower.glmm.rows import ModelRows
+from fedglmm_flower.glmm.score import RowShares, score_at
+from fedglmm_flower.glmm.table import typed_table
+from fedglmm_flower.site.answer import check_expected
+from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.dominance import Dominance, update_dominance
+from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.frozen import FrozenSnapshots
+from fedglmm_flower.site.gate import inspect
+from fedglmm_flower.site.labels import parts_of
+from fedglmm_flower.site.mechanism import software_name
+from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.privacy import Privacy
+from fedglmm_flower.site.released import Spent
+from fedglmm_flower.site.scored import Point, ReleasedScore, numbers_of
+from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.summarise import summarise_clusters
+from fedglmm_flower.study.grouping import is_site
+from fedglmm_flower.study.study import Study
+
+_BATCH = 65_536
+_MOST_NODES = 10_000
+
+
+def score(
+    study: Study,
+    source: TableSource,
+    policy: Policy,
+    point: Point,
+    *,
+    site: str,
+    asked: AskedPoints,
+    privacy: Privacy | None = None,
+    frozen: FrozenSnapshots | None = None,
+) -> ReleasedScore:
+    """
+    Log-likelihood of a site's own rows at a point, with gradient and information.
+
+    The random effects of all its clusters, also of those that are too small to be
+    summed on their own, are integrated out: one sum over the whole site leaves.  Its
+    complete rows are held in memory.
+
+    Parameters
+    ----------
+    study : Study
+        The question; its ``rounds`` say at how many points it may be asked.
+    source : TableSource
+        The site's rows.
+    policy : Policy
+        The officer's thresholds.
+    point : Point
+        Where.
+    site : str
+        Name of this site.
+    asked : AskedPoints
+        What was answered before.
+    privacy : Privacy or None
+        The noise that the site adds, which has no budget for this; None for none.
+    frozen : FrozenSnapshots or None
+        Which rows the site answered from before; None to keep no record.
+
+    Raises
+    ------
+    StudyMismatchError
+        If the study does not expect this site, or allows no further round.
+    UsageError
+        If the point is none of this study.
+    SnapshotError
+        If the site has answered the study from other rows.
+    BudgetError
+        If the site adds noise.
+    DataError, DisclosureError, FitError
+        If the table, a rule of the gate, or the point itself stands in the way.
+    """
+    check_expected(study, site)
+    if privacy is not None:
+        raise BudgetError(
+            f"site {site!r}: a likelihood without noise was asked; the site's policy "
+            "adds noise and has no budget for it; end with the one round"
+        )
+    frame = _checked_frame(study, point)
+    narrow = narrowed(study)
+    key = b"" if frozen is None else frozen.key()
+    found = summarise_clusters(narrow, source, site=site, name=lambda _: (), key=key)
+    if frozen is not None:
+        frozen.require_same(study.digest, found.snapshot)
+    moments = found.clusters[()]
+    rows = _rows(study, source, site)
+    if rows.n_rows > moments.n_rows:
+        raise DataError(
+            f"{source.name}: rows were added while it was read; a table at rest is "
+            "required; ask again"
+        )
+    statistics = narrow.statistics(narrow.order)
+    findings = inspect(study.moment_model, moments, statistics, policy)
+    refuse(findings)
+    made, shares = score_at(frame, rows, np.array(point.values), point.nodes)
+    refuse(_at_point(shares, numbers_of(frame.size), policy))
+    asked.admit(study.digest, digest_of(point), study.rounds)
+    if frozen is not None:
+        frozen.freeze(study.digest, found.snapshot)
+    lower = np.tril_indices(frame.size)
+    return ReleasedScore(
+        site=site,
+        study_digest=study.digest,
+        point=point,
+        n_rows=rows.n_rows,
+        value=float(made.value),
+        gradient=tuple(map(float, made.gradient)),
+        information=tuple(map(float, made.information[lower])),
+        spent=Spent("none", inf, 0.0, "none"),
+        software=software_name(),
+    )
+
+
+def digest_of(point: Point) -> str:
+    """Identity of a point, whatever its number in a run."""
+    plain = json.dumps([point.nodes, list(point.values)])
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def narrowed(study: Study) -> Study:
+    """
+    A study that releases what a score determines of counts: products of two columns.
+
+    At a point where all linear predictors are equal, the information holds the sums of
+    all products of two columns, and the gradient those with the response.
+    """
+    name = "joint" if study.is_joint else "canonical"
+    return replace(study, release_set=name, order=2, accept=((name, 2),), anchor=())
+
+
+def refuse(findings: tuple[Finding, ...]) -> None:
+    """Raise a DisclosureError that names the rules that are not kept, if any."""
+    failed = "; ".join(f.detail for f in findings if not f.passed)
+    if failed:
+        raise DisclosureError(
+            f"disclosure of a likelihood: {failed}; every rule of the policy is "
+            "required; end with the one round, or leave out a column"
+        )
+
+
+def _at_point(shares: RowShares, numbers: int, policy: Policy) -> tuple[Finding, ...]:
+    """Whoever chooses a point chooses whose weight is large there."""
+    if not policy.enabled:
+        return ()
+    n, needed = len(shares.score), policy.rows_per_statistic * numbers
+    parts: dict[str, Dominance] = {}
+    update_dominance(
+        parts,
+        {
+            "the information": shares.information.copy(),
+            "the score": shares.score.copy(),
+        },
+    )
+    findings = [
+        Finding(
+            "rows-per-statistic",
+            n >= needed,
+            f"rows per statistic: {n} rows for {numbers} numbers, at least {needed:g} "
+            "required",
+        )
+    ]
+    for name, d in parts.items():
+        one = d.largest / d.total if d.total > 0 else 0.0
+        two = (d.largest + d.second) / d.total if d.total > 0 else 0.0
+        findings.append(
+            Finding(
+                "dominance",
+                one < policy.dominance_one and two < policy.dominance_two,
+                f"dominance: the largest record of {name} at the point is {one:.1%} "
+                f"and the two largest {two:.1%}, below {policy.dominance_one:.1%} and "
+                f"{policy.dominance_two:.1%} required",
+            )
+        )
+    spread = parts["the information"].rows
+    findings.append(
+        Finding(
+            "effective-rows",
+            spread >= policy.min_rows,
+            f"effective rows: the information at the point is spread over {spread:.1f} "
+            f"rows, at least {policy.min_rows} required",
+        )
+    )
+    return tuple(findings)
+
+
+def _checked_frame(study: Study, point: Point) -> Frame:
+    if study.rounds < 1:
+        raise StudyMismatchError(
+            f"study {study.name!r}: a likelihood was asked; the approved study has one "
+            "round alone; approve a study with 'rounds'"
+        )
+    if study.family == "gaussian":
+        raise UsageError(
+            f"study {study.name!r}: a likelihood of a gaussian model was asked; its "
+            "one round is exact already; ask for one round"
+        )
+    frame = Frame.of(study.model)
+    width = sum(len(root) for root in frame.roots)
+    nested = len({effect.name for effect in study.model.random}) > 1
+    fits = len(point.values) == frame.size and point.nodes**width <= _MOST_NODES
+    if not fits or (nested and point.nodes > 1):
+        raise UsageError(
+            f"study {study.name!r}: a point of {len(point.values)} parameters and "
+            f"{point.nodes} nodes; {frame.size} parameters and a quadrature that the "
+            "engine has are required; both sides must run the same version"
+        )
+    return frame
+
+
+def _rows(study: Study, source: TableSource, site: str) -> ModelRows:
+    """All complete rows of the site, with their clusters."""
+    model, where = study.model, source.name
+    used = [model.columns[name] for name in model.used_columns]
+    columns = list(dict.fromkeys([*model.used_columns, *study.clusters]))
+    parts: list[AtomRows] = []
+    paths: list[tuple[str, ...]] = []
+    first = 0
+    for frame in source.batches(columns, _BATCH):
+        table = typed_table(frame, used, where=where, first_row=first + 1)
+        first += len(frame)
+        complete = atom_rows(model, table, where=where)
+        found, _ = parts_of(frame, study.clusters, complete, where)
+        for path, _, rows in found:
+            parts.append(rows)
+            paths += [path] * len(rows.response)
+    whole = AtomRows(
+        values=np.concatenate([part.values for part in parts]),
+        response=np.concatenate([part.response for part in parts]),
+        trials=np.concatenate([part.trials for part in parts]),
+        offset=np.concatenate([part.offset for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+        kept=np.ones(len(paths), dtype=np.bool_),
+        n_missing=0,
+    )
+    at = {name: k for k, name in enumerate(study.clusters)}
+    groups = {}
+    for name in (n for part in model.formula.random for n in part.group):
+        column = np.empty(len(paths), dtype=object)
+        mine = is_site(name, study.site_column)
+        column[:] = site if mine else [path[at[name]] for path in paths]
+        groups[name] = column
+    return rows_of_table(model, whole, groups, n_rows=len(paths))

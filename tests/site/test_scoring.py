@@ -1,0 +1,130 @@
+"""A likelihood leaves a site only as the study and the officer allow it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fedglmm_flower.errors import (
+    BudgetError,
+    DisclosureError,
+    SnapshotError,
+    StudyMismatchError,
+    UsageError,
+)
+from fedglmm_flower.glmm.frame import Frame
+from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, Privacy
+from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.scored import Point
+from fedglmm_flower.site.scoring import score
+from tests.site.conftest import ask
+
+STUDY = ask("died ~ age + female + (1 | hospital)", "binomial", order=2, rounds=2)
+DEFAULT = Policy()
+HERE = Point(1, 1, (-0.5, 0.2, 0.1, 0.4))
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    """200 patients of one hospital."""
+    rng = np.random.default_rng(2)
+    age = rng.normal(60, 10, 200).round(1)
+    died = (rng.random(200) < 1 / (1 + np.exp(-(age - 60) / 20))).astype(int)
+    return pd.DataFrame({"age": age, "female": rng.integers(0, 2, 200), "died": died})
+
+
+@pytest.fixture
+def answer(rows, tmp_path):
+    """Ask the hospital; some parts of the question may be changed."""
+
+    def asking(study=STUDY, point=HERE, table=rows, policy=DEFAULT, **parts):
+        return score(
+            study,
+            FrameSource(table, "rows"),
+            policy,
+            point,
+            site="north",
+            asked=AskedPoints(tmp_path / "points"),
+            **parts,
+        )
+
+    return asking
+
+
+def test_an_answer_holds_the_numbers_of_its_parameters(answer):
+    """Value, gradient, lower triangle, rows: nothing else."""
+    found = answer()
+    d = Frame.of(STUDY.model).size
+
+    assert (len(found.gradient), len(found.information)) == (d, d * (d + 1) // 2)
+    assert found.n_rows == 200
+    assert found.value < 0
+
+
+def test_a_study_of_one_round_gives_no_likelihood(answer):
+    """Approval of a study is that of its rounds."""
+    with pytest.raises(StudyMismatchError, match="'rounds'"):
+        answer(study=replace(STUDY, rounds=0))
+
+
+def test_points_are_counted_and_repetitions_are_free(answer):
+    """Two points are approved: each as often as asked, a third never."""
+    first = answer()
+    answer(point=replace(HERE, number=2, values=(0.0, 0.0, 0.0, 0.3)))
+
+    assert answer(point=replace(HERE, number=3)).gradient == first.gradient
+    with pytest.raises(DisclosureError, match="as many were answered"):
+        answer(point=replace(HERE, number=2, values=(0.1, 0.0, 0.0, 0.3)))
+
+
+def test_a_site_that_adds_noise_gives_no_likelihood(answer):
+    """There is no budget for it."""
+    with pytest.raises(BudgetError, match="one round"):
+        answer(privacy=Privacy("rows", 1.0, 1e-6, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "nodes"), [((0.0, 0.0), 1), (HERE.values, 20_000), ((0.0,) * 9, 1)]
+)
+def test_a_point_of_another_study_is_refused(answer, values, nodes):
+    """As many parameters as the frame has, and nodes that the engine takes."""
+    with pytest.raises(UsageError, match="both sides"):
+        answer(point=Point(1, nodes, values))
+
+
+def test_a_point_that_singles_a_row_out_is_refused(answer, rows):
+    """Where all but a few rows are certain, the others would be the answer."""
+    with pytest.raises(DisclosureError, match="effective rows"):
+        answer(point=replace(HERE, values=(-60.0, 25.0, 0.0, 0.1)))
+
+
+@pytest.mark.parametrize("kept", [40, 45])
+def test_few_rows_are_refused(answer, rows, kept):
+    """The rule of the one round holds for every other."""
+    with pytest.raises(DisclosureError, match="minimum rows"):
+        answer(table=rows.head(kept))
+
+
+def test_small_cells_are_refused(answer, rows):
+    """The information determines counts of 0/1 columns, as products of two do."""
+    rare = rows.assign(female=(np.arange(200) < 2).astype(int))
+    with pytest.raises(DisclosureError, match="at least 5 required"):
+        answer(table=rare)
+
+
+def test_what_is_refused_counts_for_nothing(answer, rows, tmp_path):
+    """A refusal leaves no trace in the record."""
+    with pytest.raises(DisclosureError):
+        answer(table=rows.head(40))
+
+    assert AskedPoints(tmp_path / "points").count(STUDY.digest) == 0
+
+
+def test_later_rounds_come_from_the_same_rows(answer, rows, tmp_path):
+    """A table that changed between two points would tell who was added."""
+    frozen = FrozenSnapshots(tmp_path / "snapshots")
+    answer(frozen=frozen)
+
+    with pytest.raises(SnapshotError):
+        answer(table=rows.head(199), frozen=frozen)
