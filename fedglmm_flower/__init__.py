@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fedglmm_flower import glmm
-    from fedglmm_flower.coordinator import Result
     from fedglmm_flower.flower.refit import refit
     from fedglmm_flower.flower.simulate import simulate
+    from fedglmm_flower.report import Result
 
 __all__ = ["Result", "__version__", "glmm", "refit", "simulate"]
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
     if name in ("refit", "simulate"):
         return getattr(import_module(f"fedglmm_flower.flower.{name}"), name)
     if name == "Result":
-        return import_module("fedglmm_flower.coordinator").Result
+        return import_module("fedglmm_flower.report").Result
     if name == "glmm":
         return import_module("fedglmm_flower.glmm")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fedglmm_flower.cli.compare import compare
+from fedglmm_flower.cli.export import export
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.coordinator import Result
@@ -20,6 +22,8 @@ from fedglmm_flower.report import summary_text
 app = typer.Typer(
     help="Fit sealed releases, and other models of a run.", no_args_is_help=True
 )
+app.command("compare")(compare)
+app.command("export")(export)
 
 
 @app.callback()

@@ -10,6 +10,7 @@ import typer
 
 from fedglmm_flower import __version__
 from fedglmm_flower.cli import coordinator, keys, ledger, privacy, site, study
+from fedglmm_flower.cli.report import report
 from fedglmm_flower.cli.simulate import simulate
 from fedglmm_flower.errors import FedglmmError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("simulate")(simulate)
+app.command("report")(report)
 app.add_typer(study.app, name="study")
 app.add_typer(keys.app, name="keys")
 app.add_typer(site.app, name="site")
@@ -46,6 +48,12 @@ def _options(
             # Eager, so that it needs no command behind it.
             is_eager=True,
             callback=_show_version,
+        ),
+    ] = False,
+    _verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", help="Tell each stage with its time, also without a terminal."
         ),
     ] = False,
 ) -> None:

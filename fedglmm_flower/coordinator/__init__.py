@@ -3,15 +3,18 @@
 from fedglmm_flower.coordinator.combine import Options, combine
 from fedglmm_flower.coordinator.opening import Refusal
 from fedglmm_flower.coordinator.refit import refit
+from fedglmm_flower.coordinator.reopened import Reopened, reopen
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel, submodel
 
 __all__ = [
     "Options",
     "Refusal",
+    "Reopened",
     "Result",
     "Submodel",
     "combine",
     "refit",
+    "reopen",
     "submodel",
 ]

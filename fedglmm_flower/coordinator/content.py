@@ -8,6 +8,7 @@ from typing import Any
 
 from fedglmm_flower.coordinator.advice import large_warnings, missed_warnings
 from fedglmm_flower.coordinator.blocks import blocks_of, site_of_levels
+from fedglmm_flower.coordinator.explained import shares_of
 from fedglmm_flower.coordinator.fitting import Fitted
 from fedglmm_flower.coordinator.opening import (
     GATE_CODES,
@@ -96,6 +97,7 @@ def result_values(
             if accuracy is None
             else [float(v) for v in accuracy.seed_spread],
             "eta_range": plain["eta_range"],
+            "r2": shares_of(fitted.model),
             "warnings": _warnings(study, opened, why, plain, fitted),
         },
         "pooled": None if pooled is None else dict(pooled),

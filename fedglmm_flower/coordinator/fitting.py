@@ -85,6 +85,7 @@ def fit_releases(
     part: Submodel | None = None,
     most_draws: int = MOST_DRAWS,
     judged: bool = True,
+    drawing: Drawing | None = None,
 ) -> Fitted:
     """
     Fit accepted releases: from sums where that is lossless, else pseudo-data.
@@ -108,6 +109,8 @@ def fit_releases(
     judged : bool
         Whether to tell the accuracy, for which more is drawn and fitted; the estimates
         are the same without.
+    drawing : Drawing or None
+        Pseudo-data that were drawn before, of the same release and seed.
     """
     targets = blocks_of(opened)
     require_clusters(study, targets)
@@ -125,13 +128,14 @@ def fit_releases(
         return Fitted(model, True, {}, (), None, 0.0, seconds)
     if part is not None and (study.is_joint or all(asked.model.factors)):
         # Without a continuous column its own moments may be a whole table.
-        study, targets, part = asked, selected, None
+        study, targets, part, drawing = asked, selected, None, None
     started = time.perf_counter()
     if part is None:
         require_determined(study.model, targets)
-    drawing = draw(
-        study, opened, targets, seed, tick, most_draws=most_draws, judged=judged
-    )
+    if drawing is None:
+        drawing = draw(
+            study, opened, targets, seed, tick, most_draws=most_draws, judged=judged
+        )
     return _fit_drawn(study, opened, targets, method, tick, part, drawing, started)
 
 

@@ -4,16 +4,12 @@ from collections.abc import Mapping
 
 from threadpoolctl import threadpool_limits
 
-from fedglmm_flower.coordinator.combine import Options, seed_of
+from fedglmm_flower.coordinator.combine import Options
 from fedglmm_flower.coordinator.content import result_values
-from fedglmm_flower.coordinator.fitting import fit_releases
 from fedglmm_flower.coordinator.noise import fit_under_noise
 from fedglmm_flower.coordinator.noise_content import noisy_values
-from fedglmm_flower.coordinator.opening import (
-    Opened,
-    Refusal,
-    gather_releases,
-)
+from fedglmm_flower.coordinator.opening import Opened, Refusal
+from fedglmm_flower.coordinator.reopened import reopen
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
@@ -63,25 +59,23 @@ def refit(
         If the model is not determined over all sites.
     """
     released = part.released
-    opened, why = gather_releases(
+    again = reopen(
         released,
         sealed,
         refusals,
-        options.quorum,
         run_id=run_id,
         identity=identity,
         publics=publics,
         manifest=manifest,
+        options=options,
     )
-    # The pseudo-data of the run itself, so that models of one release compare.
-    seed = seed_of(released, options.seed)
+    opened = again.opened
     if any(one.noisy for one in opened.values()):
-        return _under_noise(part, opened, why, run_id, seed, options)
-    with threadpool_limits(1):
-        fitted = fit_releases(
-            released, opened, part.study.method, seed, options.tick, part=part
-        )
-    values = result_values(part.study, opened, why, fitted, run_id, 0.0, None, seed)
+        return _under_noise(part, opened, again.why, run_id, again.seed, options)
+    fitted = again.fit(part)
+    values = result_values(
+        part.study, opened, again.why, fitted, run_id, 0.0, None, again.seed
+    )
     if part.is_another:
         values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
     values["provenance"]["released_study"] = released.digest

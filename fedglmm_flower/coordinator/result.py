@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.study.whole_file import SHARED, write_whole
@@ -54,7 +54,7 @@ class Result:
         return target
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Result":
+    def load(cls, folder: Path | str) -> Self:
         """
         Read ``result.json`` of a folder.
 

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from fedglmm_flower.coordinator import Options, Refusal, Result, submodel
+from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
 from fedglmm_flower.errors import UsageError
-from fedglmm_flower.flower.coordinator_desk import read_keys
+from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
 from fedglmm_flower.flower.recipient import recipient_of
-from fedglmm_flower.flower.run_folder import RunFolder
+from fedglmm_flower.flower.run_folder import RunFolder, SavedRun
+from fedglmm_flower.report import Result
 from fedglmm_flower.study import write_study
 
 
@@ -69,18 +70,14 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    found = read_keys(
-        folder / "keys" if keys is None else Path(keys),
-        saved.study,
-        sealed_to=recipient_of(saved.sealed.values()),
-    )
-    result = refit_releases(
+    keyring = keys_of_run(folder, saved, keys)
+    found = refit_releases(
         part,
         saved.sealed,
         {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
         run_id=saved.run_id,
-        identity=found.identity,
-        publics=found.publics,
+        identity=keyring.identity,
+        publics=keyring.publics,
         manifest=saved.manifest_digest,
         options=Options(
             quorum=quorum,
@@ -91,11 +88,54 @@ def refit(
             store=folder / "bootstrap.jsonl" if bootstrap else None,
         ),
     )
+    result = Result.of(found)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         write_study(part.study, target / "study.toml")
         result.write(target)
     return result
+
+
+def keys_of_run(
+    folder: Path, saved: SavedRun, keys: Path | str | None
+) -> CoordinatorKeys:
+    """Keys that open the releases of a run, which may have been rotated since."""
+    return read_keys(
+        folder / "keys" if keys is None else Path(keys),
+        saved.study,
+        sealed_to=recipient_of(saved.sealed.values()),
+    )
+
+
+def reopened(
+    run: Path | str,
+    *,
+    keys: Path | str | None = None,
+    quorum: int | None = None,
+    seed: int | None = None,
+    tell: Tick = no_tick,
+) -> Reopened:
+    """
+    Releases of an earlier run, ready for any model; parameters as of :func:`refit`.
+
+    Raises
+    ------
+    FedglmmError
+        With the cause and the cure.
+    """
+    folder = Path(run)
+    saved = RunFolder(folder).read()
+    keyring = keys_of_run(folder, saved, keys)
+    return reopen(
+        saved.study,
+        saved.sealed,
+        {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
+        run_id=saved.run_id,
+        identity=keyring.identity,
+        publics=keyring.publics,
+        manifest=saved.manifest_digest,
+        options=Options(quorum=quorum, seed=seed, tick=tell),
+    )
 
 
 def free_folder(run: Path) -> Path:

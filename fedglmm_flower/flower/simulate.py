@@ -10,7 +10,8 @@ from typing import Any
 
 from flwr.app import Context
 
-from fedglmm_flower.coordinator import Options, Result
+from fedglmm_flower.coordinator import Options
+from fedglmm_flower.coordinator import Result as Found
 from fedglmm_flower.envelope import (
     Identity,
     PublicIdentity,
@@ -33,6 +34,7 @@ from fedglmm_flower.flower.plan import (
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
 from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
+from fedglmm_flower.report import Result
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy, Privacy
 from fedglmm_flower.site.whole_table import (
     TableLike,
@@ -291,9 +293,9 @@ def _round(
     strategy = strategy_for(rounds, study, desk, run, tick=tick)
     with InProcessGrid(make_client_app(open_desk), nodes) as grid:
         outcome = strategy.start(grid, timeout=3600.0).outcome
-    if not isinstance(outcome, Result):  # pragma: no cover - combine returns one
+    if not isinstance(outcome, Found):  # pragma: no cover - combine returns one
         raise TypeError(type(outcome))
-    return outcome
+    return Result.of(outcome)
 
 
 def _pooled(

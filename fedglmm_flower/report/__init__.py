@@ -1,5 +1,7 @@
 """From a result to what people read."""
 
+from fedglmm_flower.report.forms import FORMS, rendered
+from fedglmm_flower.report.result import Result
 from fedglmm_flower.report.text import summary_text
 
-__all__ = ["summary_text"]
+__all__ = ["FORMS", "Result", "rendered", "summary_text"]

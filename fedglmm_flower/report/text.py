@@ -1,7 +1,7 @@
 """A result as plain text: warnings first, then the tables in lme4's order."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fedglmm_flower.glmm.printed import (
@@ -12,6 +12,7 @@ from fedglmm_flower.glmm.printed import (
     sizes,
     title,
 )
+from fedglmm_flower.report.numbers import error, number, p_value, span
 
 WIDTH = 88
 MOST_NAMES = 8
@@ -40,10 +41,10 @@ def summary_text(result: Mapping[str, Any]) -> str:
         f"Formula: {study['formula']}",
         f"  Sites: {_sites(result)}",
         f"   Sent: {_sent(result)}",
-        f"    Fit: {_accuracy(result)}",
+        f"    Fit: {accuracy_text(result)}",
     ]
-    head += _noise(result)
-    head += _absent(result)
+    head += noise_text(result)
+    head += absent_text(result)
     lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
@@ -57,12 +58,14 @@ def summary_text(result: Mapping[str, Any]) -> str:
         if any("approx_error" in row for row in result["random"]):
             exact = result["exactness"] == "exact"
             errors = [
-                "none" if exact else _error(row.get("approx_error"))
+                "none" if exact else error(row.get("approx_error"))
                 for row in result["random"]
                 if row["term2"] is None
             ]
         table = random_table(result["random"], result["residual_sd"], errors)
         lines += ["Random effects:", *table, ""]
+        shares = explained_text(result)
+        lines += [shares, ""] if shares else []
     lines += [_sizes(result), ""]
     if result["dispersion"] is not None:
         lines += [dispersion(result["family"], result["dispersion"]), ""]
@@ -97,7 +100,7 @@ def _sites(result: Mapping[str, Any]) -> str:
     return text
 
 
-def _noise(result: Mapping[str, Any]) -> list[str]:
+def noise_text(result: Mapping[str, Any]) -> list[str]:
     """What protects the rows, and what it means for the intervals."""
     privacy = result.get("privacy")
     if privacy is None:
@@ -113,7 +116,7 @@ def _noise(result: Mapping[str, Any]) -> list[str]:
     return [text]
 
 
-def _absent(result: Mapping[str, Any]) -> list[str]:
+def absent_text(result: Mapping[str, Any]) -> list[str]:
     """Who is not in the estimates, by what it was for; one line for each reason."""
     sites: dict[tuple[str, str], list[str]] = {}
     for entry in result["sites"]:
@@ -139,17 +142,13 @@ def _sent(result: Mapping[str, Any]) -> str:
     sizes = [s["bytes_sent"] for s in used]
     orders = sorted({s["order"] for s in used})
     return (
-        f"once, {_span(counts)} statistics (order {_span(orders)}) and "
-        f"{_span(sizes)} bytes a site"
+        f"once, {span(counts)} statistics (order {span(orders)}) and "
+        f"{span(sizes)} bytes a site"
     )
 
 
-def _span(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _accuracy(result: Mapping[str, Any]) -> str:
+def accuracy_text(result: Mapping[str, Any]) -> str:
+    """How far the estimates may be from a fit of the pooled rows."""
     if result["exactness"] == "exact":
         return "exact: the estimates are those of the pooled rows"
     residual = result["diagnostics"]["moment_residual"]
@@ -169,6 +168,18 @@ def _accuracy(result: Mapping[str, Any]) -> str:
     return text
 
 
+def explained_text(result: Mapping[str, Any]) -> str:
+    """Shares of the latent variance, those that are known."""
+    parts = []
+    if result.get("icc") is not None:
+        parts.append(f"ICC: {result['icc']:.4g}")
+    shares = result["diagnostics"].get("r2")
+    if shares is not None:
+        parts.append(f"R2 marginal: {shares['marginal']:.4g}")
+        parts.append(f"R2 conditional: {shares['conditional']:.4g}")
+    return ", ".join(parts)
+
+
 def _sizes(result: Mapping[str, Any]) -> str:
     """Rows, unless they are hidden, and clusters of each group."""
     levels: dict[str, set[str]] = {}
@@ -184,11 +195,11 @@ def _fixed(result: Mapping[str, Any]) -> list[str]:
     rows = [
         (
             row["name"],
-            _number(row["estimate"]),
-            _number(row["se"]),
+            number(row["estimate"]),
+            number(row["se"]),
             "-" if row["z"] is None else f"{row['z']:.3f}",
-            _p_value(row["p"]),
-            "none" if exact else _error(row["approx_error"]),
+            p_value(row["p"]),
+            "none" if exact else error(row["approx_error"]),
         )
         for row in result["fixed"]
     ]
@@ -201,25 +212,11 @@ def _pooled(result: Mapping[str, Any]) -> list[str]:
     for ours, theirs in zip(result["fixed"], pooled["fixed"], strict=True):
         shift = ours["estimate"] - theirs["estimate"]
         in_se = f"{shift / theirs['se']:+.2g}" if theirs["se"] else ""
-        cells = (_number(theirs["estimate"]), _number(theirs["se"]), f"{shift:+.2g}")
+        cells = (number(theirs["estimate"]), number(theirs["se"]), f"{shift:+.2g}")
         rows.append((theirs["name"], *cells, in_se))
     for ours, theirs in zip(result["random"], pooled["random"], strict=True):
         if theirs["term2"] is None:
             name = f"sd {theirs['group']} {theirs['term1']}"
             shift = ours["sd"] - theirs["sd"]
-            rows.append((name, _number(theirs["sd"]), "", f"{shift:+.2g}", ""))
+            rows.append((name, number(theirs["sd"]), "", f"{shift:+.2g}", ""))
     return aligned(rows, left=1)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "<2e-16" if value < 2e-16 else f"{value:.3g}"
-
-
-def _error(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2g}"

@@ -66,6 +66,7 @@ def test_result_json_has_the_keys_and_types_of_the_contract(family, tmp_path):
         "moment_residual",
         "order_shift",
         "start_shift",
+        "r2",
         "seed_spread",
         "eta_range",
         "warnings",

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedglmm_flower.coordinator import combine
+from fedglmm_flower.coordinator import Options, Submodel, combine
 from fedglmm_flower.coordinator.noise_blocks import noisy_sums
 from fedglmm_flower.coordinator.noise_population import require_supported
 from fedglmm_flower.coordinator.noisy import noisy_targets
 from fedglmm_flower.coordinator.opening import open_releases
+from fedglmm_flower.coordinator.reopened import reopen
 from fedglmm_flower.envelope import (
     Binding,
     decode_release,
@@ -19,6 +20,8 @@ from fedglmm_flower.envelope import (
 )
 from fedglmm_flower.errors import FitError, WireError
 from fedglmm_flower.report import summary_text
+from fedglmm_flower.report.markdown import page_markdown
+from fedglmm_flower.report.page import page_html
 from fedglmm_flower.site import (
     FrameSource,
     Ledger,
@@ -130,6 +133,25 @@ def test_a_hidden_count_stays_hidden(noisy, sealed):
     text = summary_text(result)
     assert "relation add_remove" in " ".join(text.split())
     assert "not told" in text
+    for shown in (page_html(result), page_markdown(result)):
+        assert "include the noise" in " ".join(shown.split())
+
+
+def test_nothing_but_the_released_model_is_made_of_noisy_sums(noisy, sealed):
+    """Pseudo-data of noisy sums, as other models and exports need, are refused."""
+    study, _ = noisy
+    messages, coordinator, publics = sealed
+    again = reopen(
+        study,
+        messages,
+        {},
+        run_id=RUN,
+        identity=coordinator,
+        publics=publics,
+        options=Options(),
+    )
+    with pytest.raises(FitError, match="with noise"):
+        again.fit(Submodel(study, study))
 
 
 def test_a_noisy_release_of_another_length_is_refused(noisy):

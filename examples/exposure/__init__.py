@@ -1,0 +1,1 @@
+"""Falls in hospital wards: counts with exposure, in a Poisson model."""

@@ -1,0 +1,1 @@
+"""Recovery after surgery: a gaussian model whose slopes vary by hospital."""

@@ -1,0 +1,56 @@
+"""``fedglmm coordinator export``: a run for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.simulate import NOT_CONVERGED
+from fedglmm_flower.errors import UsageError
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    formula: Annotated[
+        str | None,
+        typer.Argument(help="A model of released columns; the run's by default."),
+    ] = None,
+    to: Annotated[str, typer.Option(help="r.")] = "r",
+    out: Annotated[
+        Path | None, typer.Option(help="New folder; RUN/r by default.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="Folder of keys; RUN/keys by default.")
+    ] = None,
+    quorum: Annotated[
+        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed; the run's by default.")
+    ] = None,
+) -> int:
+    """Write the pseudo-data of a run and an R script that refits them."""
+    from fedglmm_flower.coordinator import submodel
+    from fedglmm_flower.flower.refit import reopened
+    from fedglmm_flower.report.r_script import SCRIPT, TABLE, export_for_r
+
+    if to != "r":
+        raise UsageError(f"export: found --to {to}; r is required; write --to r")
+    folder = run / "r" if out is None else out
+    if folder.exists():
+        raise UsageError(
+            f"{folder}: exists; a new folder is required; remove it or name another "
+            "with --out"
+        )
+    with shown_progress() as tell:
+        again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell)
+        released = again.released
+        part = submodel(released, released.formula if formula is None else formula)
+        fitted = again.fit(part, judged=False).model
+    found = export_for_r(fitted)
+    folder.mkdir(parents=True)
+    (folder / TABLE).write_text(found.table, encoding="utf-8")
+    (folder / SCRIPT).write_text(found.script, encoding="utf-8")
+    typer.echo(str(folder / SCRIPT))
+    return 0 if fitted.converged else NOT_CONVERGED

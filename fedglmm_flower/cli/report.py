@@ -1,0 +1,40 @@
+"""``fedglmm report``: a result that people can read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedglmm_flower.errors import UsageError
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run or refit.")],
+    form: Annotated[
+        str, typer.Option("--format", help="html, md, txt or json.")
+    ] = "html",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File; RUN/report.html for html, standard output for the others."
+        ),
+    ] = None,
+) -> int:
+    """Write the report of a run: one HTML file, Markdown, text or JSON."""
+    from fedglmm_flower.report import Result
+
+    text = Result.load(run).report(form)
+    if out is None and form == "html":
+        out = (run if run.is_dir() else run.parent) / "report.html"
+    if out is None:
+        typer.echo(text, nl=False)
+        return 0
+    if out.is_dir():
+        raise UsageError(
+            f"{out}: is a folder; a file for the report is required; add its name"
+        )
+    part = out.with_name(f".{out.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(out)
+    typer.echo(str(out))
+    return 0
