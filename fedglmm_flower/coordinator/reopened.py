@@ -85,7 +85,7 @@ class Reopened:
         if noisy:
             raise FitError(
                 f"privacy: {noisy} of {len(self.opened)} sites released their sums "
-                "with noise; pseudo-data, and comparisons by likelihood, need sums without; "
+                "with noise; pseudo-data and comparisons need sums without; "
                 "'fedglmm coordinator refit' fits the released model again"
             )
 

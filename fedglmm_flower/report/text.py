@@ -105,14 +105,17 @@ def noise_text(result: Mapping[str, Any]) -> list[str]:
     privacy = result.get("privacy")
     if privacy is None:
         return []
-    grown = privacy["se_inflation"].values()
-    by = "bootstrap" if privacy["intervals"] == "bootstrap" else "analytic"
+    how = privacy.get("intervals")
     text = (
         f"Privacy: epsilon {privacy['epsilon']:g}, delta {privacy['delta']:g}, "
-        f"relation {privacy['relation']}; standard errors and intervals ({by}) include "
-        f"the noise, which makes them {min(grown):.2f} to {max(grown):.2f} times as "
-        "wide"
+        f"relation {privacy['relation']}"
     )
+    if how is not None:
+        grown = privacy["se_inflation"].values()
+        text += (
+            f"; standard errors and intervals ({how}) include the noise, which makes "
+            f"them {min(grown):.2f} to {max(grown):.2f} times as wide"
+        )
     return [text]
 
 
