@@ -52,6 +52,9 @@ def refit(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; the run's by default.")
     ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Draws of the bootstrap under noise, as 200.")
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
@@ -68,6 +71,7 @@ def refit(
             keys=keys,
             quorum=quorum,
             seed=seed,
+            bootstrap=bootstrap,
             out=target,
             tell=tell,
         )

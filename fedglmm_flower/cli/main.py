@@ -9,7 +9,7 @@ import click
 import typer
 
 from fedglmm_flower import __version__
-from fedglmm_flower.cli import coordinator, keys, ledger, site, study
+from fedglmm_flower.cli import coordinator, keys, ledger, privacy, site, study
 from fedglmm_flower.cli.report import report
 from fedglmm_flower.cli.simulate import simulate
 from fedglmm_flower.errors import FedglmmError
@@ -29,6 +29,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(site.app, name="site")
 app.add_typer(coordinator.app, name="coordinator")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(privacy.app, name="privacy")
 
 
 def _show_version(asked: bool) -> None:

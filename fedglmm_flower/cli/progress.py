@@ -14,6 +14,7 @@ WORDS = {
     "summarise": "sites have sent their summaries",
     "pseudo-data": "sites turned into pseudo-data",
     "fit": "fits",
+    "bootstrap": "bootstrap draws fitted",
     "broadcast": "sites have stored the estimates",
 }
 

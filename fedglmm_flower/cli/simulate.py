@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import PolicyError, UsageError
 from fedglmm_flower.flower.simulate import simulate as run_simulation
 from fedglmm_flower.report import summary_text
-from fedglmm_flower.site import read_policy
+from fedglmm_flower.site import Privacy, read_policy
 from fedglmm_flower.study.products import SETS
 
 NOT_CONVERGED = 4
@@ -73,8 +73,22 @@ def simulate(
     quorum: Annotated[
         int | None, typer.Option(min=1, help="Fewest sites to fit from.")
     ] = None,
-    epsilon: Annotated[str | None, typer.Option(hidden=True)] = None,
-    delta: Annotated[str | None, typer.Option(hidden=True)] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Noise at every site: loss of one release.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="Goes with epsilon; 1e-6 by default.")
+    ] = None,
+    relation: Annotated[
+        str | None,
+        typer.Option(help="zero_out (default), add_remove or replace_one."),
+    ] = None,
+    clipping_norm: Annotated[
+        float | None, typer.Option(help="Largest norm of a record; 1.5 by default.")
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Draws of the bootstrap under noise, as 200.")
+    ] = 0,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; derived from the study by default.")
     ] = None,
@@ -89,7 +103,8 @@ def simulate(
     ] = False,
 ) -> int:
     """Divide a table by site and run the whole federation on this machine."""
-    _only_what_there_is(release_set, epsilon, delta)
+    _only_what_there_is(release_set)
+    privacy = _privacy(epsilon, delta, relation, clipping_norm)
     with shown_progress() as tell:
         result = run_simulation(
             data,
@@ -109,6 +124,8 @@ def simulate(
             rounds=rounds,
             policy=None if policy is None else read_policy(policy),
             disclosure=not no_disclosure,
+            privacy=privacy,
+            bootstrap=bootstrap,
             quorum=quorum,
             seed=seed,
             compare_pooled=compare_pooled,
@@ -130,11 +147,32 @@ def simulate(
     return 0 if result.converged else NOT_CONVERGED
 
 
-def _only_what_there_is(
-    release_set: str | None,
-    epsilon: str | None,
-    delta: str | None,
-) -> None:
+def _privacy(
+    epsilon: float | None,
+    delta: float | None,
+    relation: str | None,
+    clipping_norm: float | None,
+) -> Privacy | None:
+    """Noise as the options ask for it, with a budget of one release."""
+    given = {"delta": delta, "relation": relation, "clipping_norm": clipping_norm}
+    asked: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    if epsilon is None:
+        if asked:
+            name = next(iter(asked)).replace("_", "-")
+            raise UsageError(
+                f"simulate: --{name} without --epsilon; noise is asked for by an "
+                "epsilon; add --epsilon, or leave the option out"
+            )
+        return None
+    rest = {"delta": 1e-6, **asked}
+    try:
+        # Prices are rounded up and budgets down: one release needs a little more.
+        return Privacy("simulation", epsilon, budget_epsilon=1.01 * epsilon, **rest)
+    except PolicyError as error:
+        raise UsageError(f"simulate: {error.detail}") from None
+
+
+def _only_what_there_is(release_set: str | None) -> None:
     """Refuse what is designed and not built, rather than leave it out unsaid."""
     asked = [
         (
@@ -143,8 +181,6 @@ def _only_what_there_is(
             f"the sets {', '.join(SETS)}",
             release_set in (None, *SETS),
         ),
-        ("--epsilon", epsilon, "no noise", epsilon is None),
-        ("--delta", delta, "no noise", delta is None),
     ]
     for option, value, has, fits in asked:
         if not fits:

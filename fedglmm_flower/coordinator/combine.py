@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from fedglmm_flower.coordinator.content import result_values
 from fedglmm_flower.coordinator.fitting import Fitted, Tick, fit_releases, silent
+from fedglmm_flower.coordinator.noise import NoisyOutcome, fit_under_noise
+from fedglmm_flower.coordinator.noise_content import noisy_values
 from fedglmm_flower.coordinator.opening import Opened, Refusal, gather_releases
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
-from fedglmm_flower.errors import FedglmmError
+from fedglmm_flower.errors import FedglmmError, FitError
 from fedglmm_flower.study.families import resolve_method
 from fedglmm_flower.study.study import Study
 
@@ -34,6 +37,10 @@ class Options:
         Makes the pooled fit to report beside, in a simulation.
     tick : callable
         Called with stage, done and total.
+    draws : int
+        Bootstrap draws of a fit under noise; 0 for analytic intervals.
+    store : Path or None
+        File that keeps finished draws, so that an interrupted call goes on.
     """
 
     quorum: int | None = None
@@ -41,6 +48,8 @@ class Options:
     seed: int | None = None
     pooled: Callable[[tuple[str, ...]], Mapping[str, Any]] | None = None
     tick: Tick = silent
+    draws: int = 0
+    store: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ class Combined:
         What was asked.
     opened, why : mapping
         Sites that are used, and why the others are not.
-    fitted : Fitted
-        The fit.
+    found : Fitted or NoisyOutcome
+        The fit, or that under noise.
     method : str
         Its estimator.
     run_id : str
@@ -73,7 +82,7 @@ class Combined:
     study: Study
     opened: Mapping[str, Opened]
     why: Mapping[str, Refusal]
-    fitted: Fitted
+    found: Fitted | NoisyOutcome
     method: str
     run_id: str
     summarise_s: float
@@ -81,18 +90,47 @@ class Combined:
     pooled: Mapping[str, Any] | None = None
     doubts: tuple[str, ...] = ()
 
+    @property
+    def fitted(self) -> Fitted:
+        """
+        The fit, of releases without noise.
+
+        Raises
+        ------
+        FitError
+            If they carry noise.
+        """
+        if isinstance(self.found, NoisyOutcome):
+            raise FitError(
+                "privacy: a step that needs sums without noise, of releases with "
+                "noise; further rounds would undo it; stay with one round"
+            )
+        return self.found
+
     def result(self) -> Result:
         """Content of ``result.json``."""
-        values = result_values(
-            self.study,
-            self.opened,
-            self.why,
-            self.fitted,
-            self.run_id,
-            self.summarise_s,
-            self.pooled,
-            self.seed,
-        )
+        if isinstance(self.found, NoisyOutcome):
+            values = noisy_values(
+                self.study,
+                self.opened,
+                self.why,
+                self.found,
+                self.run_id,
+                self.summarise_s,
+                self.pooled,
+                self.seed,
+            )
+        else:
+            values = result_values(
+                self.study,
+                self.opened,
+                self.why,
+                self.found,
+                self.run_id,
+                self.summarise_s,
+                self.pooled,
+                self.seed,
+            )
         values["diagnostics"]["warnings"] += self.doubts
         return Result(values)
 
@@ -178,11 +216,23 @@ def fit_sealed(
     )
     chosen = resolve_method(study.family, options.method or study.method)
     seed = seed_of(study, options.seed)
+    noisy = any(one.noisy for one in opened.values())
+    found: Fitted | NoisyOutcome
     # One thread for each product: many small ones, which more threads only slow down.
     with threadpool_limits(1):
-        # A joint release answers its own question as it does any other.
-        part = Submodel(study, study) if study.is_joint else None
-        fitted = fit_releases(study, opened, chosen, seed, options.tick, part=part)
+        if noisy:
+            found = fit_under_noise(
+                study,
+                opened,
+                seed,
+                options.tick,
+                draws=options.draws,
+                store=options.store,
+            )
+        else:
+            # A joint release answers its own question as it does any other.
+            part = Submodel(study, study) if study.is_joint else None
+            found = fit_releases(study, opened, chosen, seed, options.tick, part=part)
     pooled = None
     doubts: tuple[str, ...] = ()
     try:
@@ -191,7 +241,7 @@ def fit_sealed(
         # A comparison that fails is no reason to lose the result.
         doubts = (f"no pooled fit of the {len(opened)} sites used: {error}",)
     return Combined(
-        study, opened, why, fitted, chosen, run_id, summarise_s, seed, pooled, doubts
+        study, opened, why, found, chosen, run_id, summarise_s, seed, pooled, doubts
     )
 
 

@@ -86,7 +86,7 @@ def result_values(
         "bic": plain["bic"],
         "icc": plain["icc"],
         "ranef": _ranef(study, opened, plain["ranef"]),
-        "sites": _sites(study, opened, why),
+        "sites": site_entries(study, opened, why),
         "diagnostics": {
             "moment_residual": fitted.residual,
             "order_shift": [] if shift is None else [float(v) for v in shift],
@@ -107,14 +107,19 @@ def result_values(
             "pseudodata_s": fitted.pseudodata_s,
             "fit_s": fitted.fit_s,
         },
-        "provenance": {
-            "run_id": run_id,
-            "study_digest": study.digest,
-            "seed": seed,
-            "software": _version("fedglmm-flower"),
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("flwr", "numpy", "scipy", "pandas")},
-        },
+        "provenance": provenance(study, run_id, seed),
+    }
+
+
+def provenance(study: Study, run_id: str, seed: int) -> dict[str, Any]:
+    """What a result was made of, and with which versions."""
+    return {
+        "run_id": run_id,
+        "study_digest": study.digest,
+        "seed": seed,
+        "software": _version("fedglmm-flower"),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("flwr", "numpy", "scipy", "pandas")},
     }
 
 
@@ -133,9 +138,10 @@ def _with_errors(rows: list[dict[str, Any]], fitted: Fitted) -> list[dict[str, A
     return found
 
 
-def _sites(
+def site_entries(
     study: Study, opened: Mapping[str, Opened], why: Mapping[str, Refusal]
 ) -> list[dict[str, Any]]:
+    """What each site of the study sent, or why it sent nothing."""
     entries: list[dict[str, Any]] = []
     for site in sorted({*study.sites, *opened, *why}):
         one = opened.get(site)
@@ -143,7 +149,7 @@ def _sites(
             entries.append(
                 {
                     "site": site,
-                    "n_rows": one.n_rows,
+                    "n_rows": one.told_rows,
                     "n_missing": one.released.n_missing,
                     "release_set": one.released.release_set,
                     "order": one.released.order,
@@ -197,7 +203,9 @@ def _ranef(
     return out
 
 
-def _refused(opened: Mapping[str, Opened], why: Mapping[str, Refusal]) -> list[str]:
+def refused_warnings(
+    opened: Mapping[str, Opened], why: Mapping[str, Refusal]
+) -> list[str]:
     """A gate looks at the response: who passes is not who is alike."""
     refused = [r for r in why.values() if r.code in GATE_CODES]
     if not refused:
@@ -221,7 +229,7 @@ def _warnings(
 ) -> list[str]:
     found = [str(text) for text in plain["warnings"]]
     found += small_warnings(opened)
-    found += _refused(opened, why)
+    found += refused_warnings(opened, why)
     if fitted.exact:
         return found
     asked = study.offers[0]

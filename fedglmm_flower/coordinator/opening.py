@@ -11,7 +11,6 @@ from fedglmm_flower.envelope import Identity, PublicIdentity, decode_release
 from fedglmm_flower.errors import (
     AllRefusedError,
     FedglmmError,
-    FitError,
     QuorumError,
     WireError,
 )
@@ -63,6 +62,14 @@ class Opened:
     def n_rows(self) -> int:
         """Rows behind the release."""
         return sum(targets.n_rows for targets in self.targets)
+
+    @property
+    def told_rows(self) -> int | None:
+        """Rows, or records under noise; None where the relation hides their number."""
+        if not self.noisy:
+            return self.n_rows
+        counts = [one.records for one in self.noisy]
+        return None if None in counts else sum(c for c in counts if c is not None)
 
 
 def open_releases(
@@ -162,8 +169,6 @@ def gather_releases(
     ------
     AllRefusedError, QuorumError
         If too few sites can be used.
-    FitError
-        If one of them carries noise.
     """
     opened, rejected = open_releases(
         study,
@@ -178,26 +183,7 @@ def gather_releases(
         if site not in opened and site not in why:
             why[site] = Refusal("site-missing", "the site did not answer")
     require_quorum(study, opened, why, quorum)
-    require_exact(opened)
     return opened, why
-
-
-def require_exact(opened: Mapping[str, Opened]) -> None:
-    """
-    Refuse to fit what carries noise: intervals that ignore it would be too narrow.
-
-    Raises
-    ------
-    FitError
-        If a release does.
-    """
-    noisy = [site for site, one in opened.items() if one.noisy]
-    if noisy:
-        raise FitError(
-            f"privacy: {len(noisy)} of {len(opened)} sites released their sums with "
-            "noise; a fit under noise is not available in this version; keep the "
-            "sealed releases, which stay valid, and fit them with a later version"
-        )
 
 
 def require_quorum(

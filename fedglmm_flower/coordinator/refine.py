@@ -258,7 +258,7 @@ def _refined(
     )
     exact = found.predicted <= EXACT and not bent
     fitted = replace(combined.fitted, model=model, exact=True, accuracy=None)
-    values = dict(replace(combined, fitted=fitted).result().values)
+    values = dict(replace(combined, found=fitted).result().values)
     values["exactness"] = "exact" if exact else "approximate"
     values["n_rows"] = asked.n_rows
     if not exact:

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 
+from threadpoolctl import threadpool_limits
+
 from fedglmm_flower.coordinator.combine import Options
 from fedglmm_flower.coordinator.content import result_values
+from fedglmm_flower.coordinator.noise import fit_under_noise
+from fedglmm_flower.coordinator.noise_content import noisy_values
 from fedglmm_flower.coordinator.opening import Opened, Refusal
 from fedglmm_flower.coordinator.reopened import reopen
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
+from fedglmm_flower.errors import FitError
 
 
 def refit(
@@ -64,14 +69,45 @@ def refit(
         manifest=manifest,
         options=options,
     )
-    fitted = again.fit(part)
     opened = again.opened
+    if any(one.noisy for one in opened.values()):
+        return _under_noise(part, opened, again.why, run_id, again.seed, options)
+    fitted = again.fit(part)
     values = result_values(
         part.study, opened, again.why, fitted, run_id, 0.0, None, again.seed
     )
     if part.is_another:
         values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
     values["provenance"]["released_study"] = released.digest
+    return Result(values)
+
+
+def _under_noise(
+    part: Submodel,
+    opened: Mapping[str, Opened],
+    why: Mapping[str, Refusal],
+    run_id: str,
+    seed: int,
+    options: Options,
+) -> Result:
+    """The released model again, such as with more draws of the bootstrap."""
+    if part.is_another:
+        raise FitError(
+            f"privacy: {part.study.formula} from a release with noise for "
+            f"{part.released.formula}; under noise the released model alone can be "
+            "fitted; ask for that formula, or for another release"
+        )
+    with threadpool_limits(1):
+        outcome = fit_under_noise(
+            part.released,
+            opened,
+            seed,
+            options.tick,
+            draws=options.draws,
+            store=options.store,
+        )
+    values = noisy_values(part.released, opened, why, outcome, run_id, 0.0, None, seed)
+    values["provenance"]["released_study"] = part.released.digest
     return Result(values)
 
 

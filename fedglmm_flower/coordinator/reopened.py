@@ -12,6 +12,7 @@ from fedglmm_flower.coordinator.fitting import Fitted, fit_releases
 from fedglmm_flower.coordinator.opening import Opened, Refusal, gather_releases
 from fedglmm_flower.coordinator.submodel import Submodel
 from fedglmm_flower.envelope import Identity, PublicIdentity
+from fedglmm_flower.errors import FitError
 from fedglmm_flower.study.study import Study
 
 
@@ -52,7 +53,13 @@ class Reopened:
         judged : bool
             Whether to tell the accuracy, which takes a few more fits; the estimates are
             the same without.
+
+        Raises
+        ------
+        FitError
+            If the releases carry noise.
         """
+        self._require_exact()
         tick, method = self.options.tick, part.study.method
         with threadpool_limits(1):
             # Sums of a gaussian model, and tables of factors, are fitted as they are.
@@ -73,7 +80,17 @@ class Reopened:
                 drawing=drawing,
             )
 
+    def _require_exact(self) -> None:
+        noisy = sum(bool(one.noisy) for one in self.opened.values())
+        if noisy:
+            raise FitError(
+                f"privacy: {noisy} of {len(self.opened)} sites released their sums "
+                "with noise; pseudo-data and comparisons need sums without; "
+                "'fedglmm coordinator refit' fits the released model again"
+            )
+
     def _drawn(self) -> Drawing:
+        self._require_exact()
         if self._drawing is None:
             targets, tick = blocks_of(self.opened), self.options.tick
             self._drawing = draw(self.released, self.opened, targets, self.seed, tick)

@@ -24,6 +24,7 @@ def refit(
     keys: Path | str | None = None,
     quorum: int | None = None,
     seed: int | None = None,
+    bootstrap: int = 0,
     out: Path | str | None = None,
     tell: Tick = no_tick,
 ) -> Result:
@@ -47,6 +48,9 @@ def refit(
         Fewest sites to fit from.
     seed : int, optional
         Seed of the pseudo-data; that of the run when left out.
+    bootstrap : int
+        Draws of the bootstrap under noise, kept in ``bootstrap.jsonl`` of the run; 0
+        for analytic intervals.
     out : path, optional
         Folder for ``study.toml`` and ``result.json``.
     tell : callable
@@ -75,7 +79,14 @@ def refit(
         identity=keyring.identity,
         publics=keyring.publics,
         manifest=saved.manifest_digest,
-        options=Options(quorum=quorum, seed=seed, tick=tell),
+        options=Options(
+            quorum=quorum,
+            seed=seed,
+            tick=tell,
+            draws=bootstrap,
+            # Kept beside the run: a call that was interrupted goes on.
+            store=folder / "bootstrap.jsonl" if bootstrap else None,
+        ),
     )
     result = Result.of(found)
     if target is not None:

@@ -3,7 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from fedglmm_flower.flower.publish import checked_target, publish, require_no_ru
 from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.report import Result
-from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
+from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy, Privacy
 from fedglmm_flower.site.whole_table import (
     TableLike,
     TableStudy,
@@ -63,6 +63,8 @@ def simulate(
     method: str | None = None,
     policy: Policy | None = None,
     disclosure: bool = True,
+    privacy: Privacy | None = None,
+    bootstrap: int = 0,
     rounds: str = "1",
     quorum: int | None = None,
     seed: int | None = None,
@@ -108,6 +110,12 @@ def simulate(
         Disclosure policy of every site.
     disclosure : bool
         False switches the disclosure gate off: the table may be seen here anyway.
+    privacy : Privacy, optional
+        Noise at every site instead of the gate, drawn anew each time; asks the public
+        set where an anchor is given, else the canonical one, at order 2 unless said
+        otherwise.
+    bootstrap : int
+        Draws of the bootstrap under noise; 0 for analytic intervals.
     rounds : str
         ``1``, or ``refine:R`` for at most R Newton steps on the sites' own likelihoods
         after the one round, or ``iterative`` for as many as are needed from the
@@ -141,6 +149,11 @@ def simulate(
             "simulate: a policy and no disclosure control were asked for; one of the "
             "two is required; leave one out"
         )
+    _check_noise(privacy, policy, bootstrap, rounds)
+    if privacy is not None and study is None:
+        order = 2 if order is None else order
+        if release_set is None and anchor is None:
+            release_set = "canonical"
     further = parse_rounds(rounds)
     target = None if out is None else checked_target(Path(out))
     if target is not None and not overwrite:
@@ -171,13 +184,36 @@ def simulate(
         seed=seed,
         pooled=partial(_pooled, table, method) if compare_pooled else None,
         tick=tell,
+        draws=bootstrap,
     )
     # Elsewhere first: a run that fails leaves the results of an earlier one alone.
     with tempfile.TemporaryDirectory(prefix="fedglmm-") as scratch:
-        result = _round(table, chosen, options, Path(scratch), tell, further)
+        folder = Path(scratch) / "run"
+        paid = _Paid(privacy, Path(scratch) / "ledgers")
+        result = _round(table, chosen, options, folder, tell, further, paid)
         if target is not None:
-            publish(Path(scratch), target)
+            publish(folder, target)
     return result
+
+
+def _check_noise(
+    privacy: Privacy | None, policy: Policy | None, bootstrap: int, rounds: str
+) -> None:
+    if privacy is not None and policy is not None:
+        raise UsageError(
+            "simulate: noise and a disclosure policy were asked for; with noise the "
+            "gate is not asked, for its answer would depend on the rows; leave one out"
+        )
+    if privacy is not None and rounds != "1":
+        raise UsageError(
+            f"simulate: noise and --rounds {rounds}; further rounds answer without "
+            "noise; one round is required; leave one of the two out"
+        )
+    if privacy is None and bootstrap:
+        raise UsageError(
+            "simulate: bootstrap draws without noise; they belong to a fit under "
+            "noise; add an epsilon or leave them out"
+        )
 
 
 def _coefficients(
@@ -188,6 +224,20 @@ def _coefficients(
     return anchor if isinstance(anchor, Mapping) else read_anchor(anchor)
 
 
+@dataclass(frozen=True)
+class _Paid:
+    """Noise at every site, and the folder of ledgers that end with the simulation."""
+
+    privacy: Privacy | None
+    ledgers: Path
+
+    def ledger(self, site: str) -> Path | None:
+        if self.privacy is None:
+            return None
+        self.ledgers.mkdir(parents=True, exist_ok=True)
+        return self.ledgers / f"{file_name(site)}.sqlite"
+
+
 def _round(
     table: TableStudy,
     policy: Policy,
@@ -195,6 +245,7 @@ def _round(
     folder: Path,
     tell: Tick,
     rounds: Rounds,
+    paid: _Paid,
 ) -> Result:
     study = table.study
     coordinator = new_identity("coordinator")
@@ -215,12 +266,13 @@ def _round(
             keys=_keys(sites[site], coordinator.public),
             approved=(study.digest,),
             inbox=folder / "sites" / file_name(site),
+            privacy=paid.privacy,
+            ledger=paid.ledger(site),
         )
 
     publics = {site: identity.public for site, identity in sites.items()}
-    terms = Terms(
-        options.quorum, options.method, options.seed, 3 if policy.enabled else 1
-    )
+    protected = policy.enabled or paid.privacy is not None
+    terms = Terms(options.quorum, options.method, options.seed, 3 if protected else 1)
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),

@@ -17,6 +17,8 @@ def title(family: str, method: str, *, mixed: bool) -> str:
     kind += " mixed model" if mixed else " model"
     if method == "reml":
         return f"{kind} fit by REML"
+    if method == "noise_reml":
+        return f"{kind} fit under noise by REML"
     by = ""
     if mixed and method == "laplace":
         by = " (Laplace approximation)"

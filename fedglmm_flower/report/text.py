@@ -43,13 +43,16 @@ def summary_text(result: Mapping[str, Any]) -> str:
         f"   Sent: {_sent(result)}",
         f"    Fit: {accuracy_text(result)}",
     ]
+    head += noise_text(result)
     head += absent_text(result)
     lines = [line for text in head for line in _wrapped(text)]
     if not result["converged"]:
         lines.append("WARNING: the fit has not converged; do not use the estimates")
     for warning in result["diagnostics"]["warnings"]:
         lines += _wrapped(f"Warning: {warning}")
-    lines += ["", *criteria(result["aic"], result["bic"], result["loglik"]), ""]
+    lines.append("")
+    if result["loglik"] is not None:  # there is none of noisy sums
+        lines += [*criteria(result["aic"], result["bic"], result["loglik"]), ""]
     if result["random"]:
         errors = None
         if any("approx_error" in row for row in result["random"]):
@@ -97,6 +100,25 @@ def _sites(result: Mapping[str, Any]) -> str:
     return text
 
 
+def noise_text(result: Mapping[str, Any]) -> list[str]:
+    """What protects the rows, and what it means for the intervals."""
+    privacy = result.get("privacy")
+    if privacy is None:
+        return []
+    how = privacy.get("intervals")
+    text = (
+        f"Privacy: epsilon {privacy['epsilon']:g}, delta {privacy['delta']:g}, "
+        f"relation {privacy['relation']}"
+    )
+    if how is not None:
+        grown = privacy["se_inflation"].values()
+        text += (
+            f"; standard errors and intervals ({how}) include the noise, which makes "
+            f"them {min(grown):.2f} to {max(grown):.2f} times as wide"
+        )
+    return [text]
+
+
 def absent_text(result: Mapping[str, Any]) -> list[str]:
     """Who is not in the estimates, by what it was for; one line for each reason."""
     sites: dict[tuple[str, str], list[str]] = {}
@@ -133,6 +155,8 @@ def accuracy_text(result: Mapping[str, Any]) -> str:
     if result["exactness"] == "exact":
         return "exact: the estimates are those of the pooled rows"
     residual = result["diagnostics"]["moment_residual"]
+    if residual is None:
+        return "approximate: a mixed model of noisy sums, weighted by their noise"
     errors = [
         row["approx_error"] / row["se"]
         for row in result["fixed"]

@@ -17,7 +17,7 @@ from fedglmm_flower.report.tables import (
     random_table,
     sites_table,
 )
-from fedglmm_flower.report.text import absent_text, accuracy_text
+from fedglmm_flower.report.text import absent_text, accuracy_text, noise_text
 
 _MOST_TERMS = 12  # of an equation
 
@@ -93,7 +93,9 @@ def view_of(result: Mapping[str, Any]) -> View:
         grade=grade,
         accuracy=accuracy_text(result),
         warnings=tuple(result["diagnostics"]["warnings"]),
-        absent=tuple(line.strip() for line in absent_text(result)),
+        absent=tuple(
+            line.strip() for line in (*noise_text(result), *absent_text(result))
+        ),
         question=_question(result),
         formula=study["formula"],
         equation=_equation(result),

@@ -64,7 +64,7 @@ def public_weights(features: Features) -> FloatArray:
         Positive; the same wherever it is computed from the same study, and told with
         every release.
     """
-    rows, counted = _reference(features)
+    rows, counted = reference_rows(features)
     terms = features.on_rows(rows, counted)
     usable = (counted > 0) & np.isfinite(terms).all(axis=0)
     terms = terms[:, usable]
@@ -87,7 +87,7 @@ def public_weights(features: Features) -> FloatArray:
 
 def reference_norms(features: Features, weights: FloatArray) -> FloatArray:
     """Norms of records of the reference law: how many a clipping norm would touch."""
-    rows, counted = _reference(features)
+    rows, counted = reference_rows(features)
     terms = features.on_rows(rows, counted)[:, counted > 0]
     return np.asarray(np.sqrt(np.sum((weights[:, None] * terms) ** 2, axis=0)))
 
@@ -99,7 +99,17 @@ def _leverage(s: Statistic, *, anchored: bool) -> float:
     return _PER_DEGREE ** (s.degree - 1 + 2 * anchored)
 
 
-def _reference(features: Features) -> tuple[AtomRows, FloatArray]:
+def reference_rows(features: Features) -> tuple[AtomRows, FloatArray]:
+    """
+    Records of the reference law: of what the study declares, and of no site's rows.
+
+    Returns
+    -------
+    rows : AtomRows
+        With responses as the anchor expects them, where there is one.
+    counted : array of shape (n,)
+        1 for a usable record and 0 for another.
+    """
     model = features.model
     rng = np.random.default_rng(_SEED)
     frame = {name: _draw(model.columns[name], rng) for name in model.used_columns}

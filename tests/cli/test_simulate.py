@@ -23,8 +23,6 @@ LATER: list[tuple[str, ...]] = [
     ("--rounds", "2"),
     ("--rounds", "refine:0"),
     ("--rounds", "often"),
-    ("--epsilon", "1"),
-    ("--delta", "1e-6"),
     ("--release-set", "newest"),
 ]
 WRONG: list[tuple[str, ...]] = [
@@ -37,6 +35,11 @@ WRONG: list[tuple[str, ...]] = [
     ("--seed", "-1"),
     ("--levels", "g"),
     ("--policy", "x.toml", "--no-disclosure"),
+    ("--delta", "1e-6"),
+    ("--relation", "add_remove"),
+    ("--bootstrap", "9"),
+    ("--epsilon", "0"),
+    ("--relation", "none", "--epsilon", "1"),
 ]
 
 
@@ -304,3 +307,16 @@ def test_an_empty_folder_and_files_of_ones_own_do_no_harm(tmp_path):
 
     assert fedglmm("simulate", data, *GAUSSIAN, "--out", out).status == 0
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_noise_from_end_to_end(tmp_path):
+    """A simulation with an epsilon ends in intervals that hold the noise."""
+    noise = ("--epsilon", "8", "--relation", "add_remove", "--bootstrap", "2")
+    ended = simulate(tmp_path, small_table(), *BINOMIAL, *noise)
+    result = result_of(tmp_path)
+
+    assert ended.status in (0, 4)
+    assert (result["privacy"]["epsilon"], result["n_rows"]) == (8.0, None)
+    assert result["privacy"]["bootstrap_draws"] in (0, 1, 2)
+    assert {s["release_set"] for s in result["sites"]} == {"canonical"}
+    assert "include the noise" in " ".join(ended.out.split())

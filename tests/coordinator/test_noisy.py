@@ -1,11 +1,16 @@
 """Noisy releases are accepted and sorted, and never fitted as if they were exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fedglmm_flower.coordinator import combine
+from fedglmm_flower.coordinator import Options, Submodel, combine
+from fedglmm_flower.coordinator.noise_blocks import noisy_sums
+from fedglmm_flower.coordinator.noise_population import require_supported
 from fedglmm_flower.coordinator.noisy import noisy_targets
 from fedglmm_flower.coordinator.opening import open_releases
+from fedglmm_flower.coordinator.reopened import reopen
 from fedglmm_flower.envelope import (
     Binding,
     decode_release,
@@ -14,6 +19,9 @@ from fedglmm_flower.envelope import (
     seal,
 )
 from fedglmm_flower.errors import FitError, WireError
+from fedglmm_flower.report import summary_text
+from fedglmm_flower.report.markdown import page_markdown
+from fedglmm_flower.report.page import page_html
 from fedglmm_flower.site import (
     FrameSource,
     Ledger,
@@ -85,12 +93,65 @@ def test_a_noisy_release_arrives_with_the_covariance_of_its_noise(noisy, sealed)
         assert np.allclose(one.covariance, expected)
 
 
-def test_no_naive_interval_is_made_of_noisy_sums(noisy, sealed):
-    """Until a fit accounts for the noise there is none."""
+def test_noisy_and_exact_sums_are_not_mixed(noisy, sealed):
+    """A fit of both would have to know how they differ."""
     study, _ = noisy
     messages, coordinator, publics = sealed
-    with pytest.raises(FitError, match="fit under noise is not available"):
-        combine(study, messages, {}, run_id=RUN, identity=coordinator, publics=publics)
+    opened, _ = open_releases(
+        study, messages, run_id=RUN, identity=coordinator, publics=publics
+    )
+    exact = replace(opened["south"].released, noise=None)
+    mixed = {**opened, "south": replace(opened["south"], released=exact)}
+    with pytest.raises(FitError, match="without noise"):
+        noisy_sums(study, mixed)
+
+
+@pytest.mark.parametrize("family", ["gamma", "nbinom2", "gaussian"])
+def test_a_model_that_is_not_fitted_under_noise_is_refused(family):
+    """No interval is better than a wrong one."""
+    with pytest.raises(FitError, match="0/1 responses"):
+        require_supported(study_of(family).model)
+
+
+def test_a_hidden_count_stays_hidden(noisy, sealed):
+    """Under add_remove no number of rows is in the result, and no naive interval."""
+    study, _ = noisy
+    messages, coordinator, publics = sealed
+    result = combine(
+        study, messages, {}, run_id=RUN, identity=coordinator, publics=publics
+    ).to_dict()
+
+    assert result["n_rows"] is None
+    assert {entry["n_rows"] for entry in result["sites"]} == {None}
+    assert {entry["n_missing"] for entry in result["sites"]} == {None}
+    assert [result[key] for key in ("loglik", "aic", "bic")] == [None] * 3
+    privacy = result["privacy"]
+    assert (privacy["epsilon"], privacy["delta"]) == (1.0, 1e-6)
+    assert privacy["relation"] == "add_remove"
+    assert privacy["intervals_include_noise"] is True
+    assert all(grown > 1.0 for grown in privacy["se_inflation"].values())
+    text = summary_text(result)
+    assert "relation add_remove" in " ".join(text.split())
+    assert "not told" in text
+    for shown in (page_html(result), page_markdown(result)):
+        assert "include the noise" in " ".join(shown.split())
+
+
+def test_nothing_but_the_released_model_is_made_of_noisy_sums(noisy, sealed):
+    """Pseudo-data of noisy sums, as other models and exports need, are refused."""
+    study, _ = noisy
+    messages, coordinator, publics = sealed
+    again = reopen(
+        study,
+        messages,
+        {},
+        run_id=RUN,
+        identity=coordinator,
+        publics=publics,
+        options=Options(),
+    )
+    with pytest.raises(FitError, match="with noise"):
+        again.fit(Submodel(study, study))
 
 
 def test_a_noisy_release_of_another_length_is_refused(noisy):

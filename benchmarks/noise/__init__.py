@@ -1,0 +1,1 @@
+"""Coverage of intervals under noise, replicate by replicate."""
