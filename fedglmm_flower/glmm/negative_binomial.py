@@ -21,6 +21,11 @@ def log_rising(y: FloatArray, theta: float) -> tuple[FloatArray, FloatArray]:
     return value, log_ratio + 0.5 * y / (theta * shifted)
 
 
+# Log theta beyond which a sum of gamma functions holds no digit of what theta does, so
+# that rounding alone would draw the optimiser on and on.
+_LARGEST_PSI = 20.0
+
+
 class NegativeBinomialLog(Family):
     """
     NB2 counts, log link; psi = log theta.
@@ -71,6 +76,8 @@ class NegativeBinomialLog(Family):
         self, eta: FloatArray, psi: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Trials y + theta, p = mu / (theta + mu), and log(1 + mu / theta)."""
+        if psi > _LARGEST_PSI:
+            raise np.linalg.LinAlgError("theta beyond the Poisson limit")
         x = eta - psi
         e = np.exp(-np.abs(x))
         p = np.where(x >= 0, 1.0, e) / (1.0 + e)

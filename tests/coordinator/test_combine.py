@@ -91,7 +91,7 @@ def test_keys_are_those_of_the_contract(rng):
     }
     assert list(result["diagnostics"]) == [
         "moment_residual", "order_shift", "start_shift", "seed_spread", "eta_range",
-        "warnings",
+        "r2", "warnings",
     ]  # fmt: skip
     assert list(result["timing"]) == ["summarise_s", "pseudodata_s", "fit_s"]
     names = [row["name"] for row in result["fixed"]]
