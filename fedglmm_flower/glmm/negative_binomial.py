@@ -24,6 +24,7 @@ def log_rising(y: FloatArray, theta: float) -> tuple[FloatArray, FloatArray]:
 # Log theta beyond which a sum of gamma functions holds no digit of what theta does, so
 # that rounding alone would draw the optimiser on and on.
 _LARGEST_PSI = 20.0
+LARGEST_THETA = float(np.exp(_LARGEST_PSI))
 
 
 class NegativeBinomialLog(Family):

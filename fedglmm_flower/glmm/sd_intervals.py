@@ -10,6 +10,7 @@ from fedglmm_flower.glmm.fitted import FittedModel
 from fedglmm_flower.glmm.held_covariance import Parameter
 from fedglmm_flower.glmm.held_likelihood import generalised_profile, linear_profile
 from fedglmm_flower.glmm.intervals import Interval, solve_distance
+from fedglmm_flower.glmm.negative_binomial import LARGEST_THETA
 from fedglmm_flower.glmm.refit import by_likelihood
 
 _POISSON = 1e6  # theta of nbinom2 that cannot be told from infinity
@@ -128,7 +129,9 @@ def _positive(
     """Both ends on the logarithm; infinity where it is inside."""
     down = solve_distance(lambda d: root(value * np.exp(-d)), quantile, 0.1)
     high = np.inf
-    if value < _POISSON and root(_POISSON * max(1.0, value)) > quantile:
+    # Theta has an end of its own, beyond which nothing is evaluated.
+    far = min(_POISSON * max(1.0, value), 0.99 * LARGEST_THETA)
+    if value < _POISSON and root(far) > quantile:
         up = solve_distance(lambda d: root(value * np.exp(d)), quantile, 0.1)
         high = float(value * np.exp(up))
     return float(value * np.exp(-down)), high

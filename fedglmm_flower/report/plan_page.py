@@ -3,8 +3,9 @@
 import html
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from fedglmm_flower.report.plan_template import PLAN_PAGE
 
 
 def plan_page(plan: Mapping[str, Any]) -> str:
@@ -21,9 +22,8 @@ def plan_page(plan: Mapping[str, Any]) -> str:
     str
         One page; it asks nothing of any other place.
     """
-    template = Path(__file__).with_name("plan_page.html").read_text(encoding="utf-8")
     # Inside a script element only "<" could end it.
     data = json.dumps(plan, ensure_ascii=False).replace("<", "\\u003c")
     title = html.escape(str(plan["study"]["name"]))
     # The data last: nothing in them is taken for a place to fill.
-    return template.replace("@TITLE@", title).replace("@PLAN@", data)
+    return PLAN_PAGE.replace("@TITLE@", title).replace("@PLAN@", data)

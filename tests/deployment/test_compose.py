@@ -220,7 +220,7 @@ class Engine:
                 raise AssertionError(line)
 
 
-@pytest.mark.slow
+@pytest.mark.lengthy
 @pytest.mark.network
 @pytest.mark.timeout(900)
 @pytest.mark.xdist_group("deployment")

@@ -34,6 +34,7 @@ def check(federation) -> None:
         assert estimates["fixed"] == result["fixed"]
 
 
+@pytest.mark.lengthy
 def test_four_supernodes_answer_a_superlink(federation, run_config, tmp_path):
     """A deployment on one machine: each SuperNode names its site's file."""
     with PrivateSuperLink(tmp_path / "flwr") as superlink:

@@ -1,4 +1,8 @@
-<!doctype html>
+"""The planner's page; a module, since only Python files travel with a Flower app."""
+
+# ruff: noqa: E501 - lines of HTML, not of Python
+
+PLAN_PAGE = r"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -92,3 +96,4 @@ show();
 </script>
 </body>
 </html>
+"""
