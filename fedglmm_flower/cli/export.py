@@ -8,6 +8,7 @@ import typer
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 
 def export(
@@ -49,8 +50,7 @@ def export(
         part = submodel(released, released.formula if formula is None else formula)
         fitted = again.fit(part, judged=False).model
     found = export_for_r(fitted)
-    folder.mkdir(parents=True)
-    (folder / TABLE).write_text(found.table, encoding="utf-8")
-    (folder / SCRIPT).write_text(found.script, encoding="utf-8")
+    write_whole(folder / TABLE, found.table.encode(), SHARED)
+    write_whole(folder / SCRIPT, found.script.encode(), SHARED)
     typer.echo(str(folder / SCRIPT))
     return 0 if fitted.converged else NOT_CONVERGED

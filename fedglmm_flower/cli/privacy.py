@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fedglmm_flower.errors import PolicyError, UsageError
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 app = typer.Typer(
     help="Plan for differential privacy.", no_args_is_help=True, rich_markup_mode=None
@@ -79,7 +80,7 @@ def plan(
     )
     found = plan_of(asked)
     if html is not None:
-        html.write_text(plan_page(found), encoding="utf-8")
+        write_whole(html, plan_page(found).encode(), SHARED)
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fedglmm_flower.errors import UsageError
+from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 
 def report(
@@ -33,8 +34,6 @@ def report(
         raise UsageError(
             f"{out}: is a folder; a file for the report is required; add its name"
         )
-    part = out.with_name(f".{out.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(out)
+    write_whole(out, text.encode(), SHARED)
     typer.echo(str(out))
     return 0

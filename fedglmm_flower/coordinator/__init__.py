@@ -1,6 +1,6 @@
 """What is made of the releases: opening, pseudo-data, fit, accuracy, result."""
 
-from fedglmm_flower.coordinator.combine import Options, combine
+from fedglmm_flower.coordinator.combine import Options, fit_sealed
 from fedglmm_flower.coordinator.opening import Refusal
 from fedglmm_flower.coordinator.refit import refit
 from fedglmm_flower.coordinator.reopened import Reopened, reopen
@@ -13,7 +13,7 @@ __all__ = [
     "Reopened",
     "Result",
     "Submodel",
-    "combine",
+    "fit_sealed",
     "refit",
     "reopen",
     "submodel",

@@ -109,56 +109,14 @@ class Combined:
 
     def result(self) -> Result:
         """Content of ``result.json``."""
+        of = (self.study, self.opened, self.why)
+        run = (self.run_id, self.summarise_s, self.pooled, self.seed)
         if isinstance(self.found, NoisyOutcome):
-            values = noisy_values(
-                self.study,
-                self.opened,
-                self.why,
-                self.found,
-                self.run_id,
-                self.summarise_s,
-                self.pooled,
-                self.seed,
-            )
+            values = noisy_values(*of, self.found, *run)
         else:
-            values = result_values(
-                self.study,
-                self.opened,
-                self.why,
-                self.found,
-                self.run_id,
-                self.summarise_s,
-                self.pooled,
-                self.seed,
-            )
+            values = result_values(*of, self.found, *run)
         values["diagnostics"]["warnings"] += self.doubts
         return Result(values)
-
-
-def combine(
-    study: Study,
-    sealed: Mapping[str, bytes],
-    refusals: Mapping[str, Refusal],
-    *,
-    run_id: str,
-    identity: Identity,
-    publics: Mapping[str, PublicIdentity],
-    manifest: str | None = None,
-    options: Options = Options(),
-    summarise_s: float = 0.0,
-) -> Result:
-    """Open releases, build pseudo-data, fit, and report; see :func:`fit_sealed`."""
-    return fit_sealed(
-        study,
-        sealed,
-        refusals,
-        run_id=run_id,
-        identity=identity,
-        publics=publics,
-        manifest=manifest,
-        options=options,
-        summarise_s=summarise_s,
-    ).result()
 
 
 def fit_sealed(

@@ -1,12 +1,11 @@
 """How often a site was asked for its likelihood: a study says how often it may be."""
 
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedglmm_flower.errors import DisclosureError, PolicyError
+from fedglmm_flower.site.private_record import write_record
 
 FOLDER = "points"
 
@@ -58,7 +57,8 @@ class AskedPoints:
                 f"asked; the study allows {most} and as many were answered; approve "
                 "a study with more 'rounds', or end the refinement"
             )
-        self._write(study_digest, [*known, point_digest])
+        text = json.dumps([*known, point_digest])
+        write_record(self._path(study_digest), text, replace=True)
 
     def _path(self, study_digest: str) -> Path:
         return self.folder / f"{study_digest}.json"
@@ -77,23 +77,3 @@ class AskedPoints:
                 "answered before must be known; restore the file from a backup"
             )
         return known
-
-    def _write(self, study_digest: str, known: list[str]) -> None:
-        path = self._path(study_digest)
-        scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(made, "w", encoding="ascii") as file:
-                    json.dump(known, file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                scratch.replace(path)
-            finally:
-                scratch.unlink(missing_ok=True)
-        except OSError as error:
-            raise PolicyError(
-                f"{path}: cannot be written ({error.strerror}); what is answered must "
-                "be recorded first; check the disk and the permissions of the folder"
-            ) from None

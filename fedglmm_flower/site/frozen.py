@@ -1,13 +1,12 @@
 """Which rows a study was first answered from: later answers come from the same."""
 
-import os
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedglmm_flower.errors import DisclosureError, PolicyError, SnapshotError
+from fedglmm_flower.site.private_record import write_record
 from fedglmm_flower.site.row_sets import RowSets
 
 FOLDER = "snapshots"
@@ -47,7 +46,7 @@ class FrozenSnapshots:
                     f"{path}: is missing, and studies were answered with it; without "
                     "it no table can be compared; restore the file from a backup"
                 )
-            self._create(path, secrets.token_hex(32))
+            write_record(path, secrets.token_hex(32), replace=False)
         return bytes.fromhex(self._read(path) or "")
 
     def of(self, study_digest: str) -> str | None:
@@ -98,7 +97,7 @@ class FrozenSnapshots:
             If the folder cannot be read or written.
         """
         if self.of(study_digest) is None:
-            self._create(self._path(study_digest), snapshot)
+            write_record(self._path(study_digest), snapshot, replace=False)
         self.require_same(study_digest, snapshot)
 
     def require_apart(self, study_digest: str, rows: RowSets, least: int) -> None:
@@ -150,7 +149,7 @@ class FrozenSnapshots:
         PolicyError
             If the folder cannot be written.
         """
-        self._create(self._rows(study_digest), rows.text())
+        write_record(self._rows(study_digest), rows.text(), replace=False)
 
     def _rows(self, study_digest: str) -> Path:
         return self.folder / f"{study_digest}.rows"
@@ -178,33 +177,3 @@ class FrozenSnapshots:
                 f"{path}: cannot be read ({why}); what this site answered before must "
                 "be known; check the permissions of the folder"
             ) from None
-
-    def _create(self, path: Path, text: str) -> None:
-        """Make a file whole or not at all; one that is there already stays."""
-        scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(made, "w", encoding="ascii") as file:
-                    file.write(f"{text}\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                _publish(scratch, path)
-            finally:
-                scratch.unlink(missing_ok=True)
-        except OSError as error:
-            raise PolicyError(
-                f"{path}: cannot be written ({error.strerror}); what is answered must "
-                "be recorded first; check the disk and the permissions of the folder"
-            ) from None
-
-
-def _publish(scratch: Path, path: Path) -> None:
-    # Unlike a renaming, a link never replaces what another process made.
-    try:
-        with suppress(FileExistsError):
-            os.link(scratch, path)
-    except OSError:  # a file system without links
-        if not path.exists():
-            scratch.rename(path)

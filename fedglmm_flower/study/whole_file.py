@@ -65,8 +65,7 @@ def write_new(path: Path, content: bytes) -> None:
     try:
         scratch = _scratch(path, content, PRIVATE)
         try:
-            # A link fails if the name is taken, also by somebody who was quicker.
-            os.link(scratch, path)
+            _link(scratch, path)
             _sync_folder(path.parent)
         finally:
             scratch.unlink(missing_ok=True)
@@ -92,6 +91,18 @@ def _scratch(path: Path, content: bytes, mode: int) -> Path:
         scratch.unlink(missing_ok=True)
         raise
     return scratch
+
+
+def _link(scratch: Path, path: Path) -> None:
+    """Give a name that is free; unlike a renaming a link never replaces a file."""
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(path) from None
+        scratch.rename(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -52,5 +52,6 @@ def test_what_cannot_be_reported_is_refused(run, tmp_path):
         fedglmm("report", run, "--format", "doc"), 2, "usage", "html, md, txt, json"
     )
     refused(fedglmm("report", run, "--out", tmp_path), 2, "usage", "is a folder")
-    refused(fedglmm("report", run, "--out", tmp_path / "no" / "x"), 2, "file")
+    under_a_file = tmp_path / "result.json" / "x"
+    refused(fedglmm("report", run, "--out", under_a_file), 2, "storage-failed")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedglmm_flower.coordinator import Options, Refusal, combine
+from fedglmm_flower.coordinator import Options, Refusal, fit_sealed
 from fedglmm_flower.errors import AllRefusedError, FitError, QuorumError
 from tests.coordinator.questions import (
     RUN,
@@ -43,15 +43,19 @@ def federation(formula, family, rng, *, n=60, **options):
 
 def run(all_of, sealed=None, refusals=None, **options):
     """``result.json`` of what has been sealed."""
-    return combine(
-        all_of.study,
-        all_of.all_sealed() if sealed is None else sealed,
-        refusals or {},
-        run_id=RUN,
-        identity=all_of.coordinator,
-        publics=all_of.publics,
-        options=Options(**options),
-    ).to_dict()
+    return (
+        fit_sealed(
+            all_of.study,
+            all_of.all_sealed() if sealed is None else sealed,
+            refusals or {},
+            run_id=RUN,
+            identity=all_of.coordinator,
+            publics=all_of.publics,
+            options=Options(**options),
+        )
+        .result()
+        .to_dict()
+    )
 
 
 def numbers(value):

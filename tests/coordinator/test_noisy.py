@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedglmm_flower.coordinator import Options, Submodel, combine
+from fedglmm_flower.coordinator import Options, Submodel, fit_sealed
 from fedglmm_flower.coordinator.noise_blocks import noisy_sums
 from fedglmm_flower.coordinator.noise_population import require_supported
 from fedglmm_flower.coordinator.noisy import noisy_targets
@@ -117,9 +117,13 @@ def test_a_hidden_count_stays_hidden(noisy, sealed):
     """Under add_remove no number of rows is in the result, and no naive interval."""
     study, _ = noisy
     messages, coordinator, publics = sealed
-    result = combine(
-        study, messages, {}, run_id=RUN, identity=coordinator, publics=publics
-    ).to_dict()
+    result = (
+        fit_sealed(
+            study, messages, {}, run_id=RUN, identity=coordinator, publics=publics
+        )
+        .result()
+        .to_dict()
+    )
 
     assert result["n_rows"] is None
     assert {entry["n_rows"] for entry in result["sites"]} == {None}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedglmm_flower.coordinator import Options, combine
+from fedglmm_flower.coordinator import Options, fit_sealed
 from fedglmm_flower.coordinator.opening import MISSING_CODES
 from fedglmm_flower.envelope import (
     Binding,
@@ -197,11 +197,11 @@ def test_dependent_columns_are_found_by_the_coordinator_too(tmp_path):
             recipient=coordinator.public,
         )
     with pytest.raises(FitError, match=r"'twice'.*linearly dependent"):
-        combine(
+        fit_sealed(
             study,
             sealed,
             {},
             run_id="run",
             identity=coordinator,
             publics={site: own.public for site, own in sites.items()},
-        )
+        ).result()
