@@ -109,12 +109,28 @@ class Combined:
 
     def result(self) -> Result:
         """Content of ``result.json``."""
-        of = (self.study, self.opened, self.why)
-        run = (self.run_id, self.summarise_s, self.pooled, self.seed)
         if isinstance(self.found, NoisyOutcome):
-            values = noisy_values(*of, self.found, *run)
+            values = noisy_values(
+                self.study,
+                self.opened,
+                self.why,
+                self.found,
+                self.run_id,
+                self.summarise_s,
+                self.pooled,
+                self.seed,
+            )
         else:
-            values = result_values(*of, self.found, *run)
+            values = result_values(
+                self.study,
+                self.opened,
+                self.why,
+                self.found,
+                self.run_id,
+                self.summarise_s,
+                self.pooled,
+                self.seed,
+            )
         values["diagnostics"]["warnings"] += self.doubts
         return Result(values)
 
