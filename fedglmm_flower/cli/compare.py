@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fedglmm_flower.cli.passphrases import FileOption, VariableOption, asking
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
@@ -29,6 +30,8 @@ def compare(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; the run's by default.")
     ] = None,
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table.")
     ] = False,
@@ -50,8 +53,9 @@ def compare(
             f"compare: found {len(asked)} formulas with --select; at most one is "
             "required, the largest model; leave the others out"
         )
+    ask = asking(passphrase_file, passphrase_env)
     with shown_progress() as tell:
-        again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell)
+        again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell, ask=ask)
         if select is None:
             models = compare_models(again, asked)
             values = comparison.compared_values(models)

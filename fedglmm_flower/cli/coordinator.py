@@ -8,6 +8,7 @@ import typer
 
 from fedglmm_flower.cli.compare import compare
 from fedglmm_flower.cli.export import export
+from fedglmm_flower.cli.passphrases import FileOption, VariableOption, asking
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.coordinator import Result
@@ -55,6 +56,8 @@ def refit(
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Draws of the bootstrap under noise, as 200.")
     ] = 0,
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
@@ -74,6 +77,7 @@ def refit(
             bootstrap=bootstrap,
             out=target,
             tell=tell,
+            ask=asking(passphrase_file, passphrase_env),
         )
     return _tell(result, target, as_json=as_json)
 
@@ -104,6 +108,8 @@ def combine(
     manifest: Annotated[
         Path | None, typer.Option(help="The study's signed manifest; for files.")
     ] = None,
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print result.json instead of a summary.")
     ] = False,
@@ -115,6 +121,7 @@ def combine(
     Files: combine *.sealed --study study.toml --keys keys --out RUN.
     """
     saved = len(paths) == 1 and (paths[0] / "run.json").exists()
+    ask = asking(passphrase_file, passphrase_env)
     given = {
         "--study": study, "--out": out, "--run": run, "--method": method,
         "--seed": seed, "--manifest": manifest,
@@ -128,7 +135,7 @@ def combine(
                 "files in its folder 'sealed' instead"
             )
         with shown_progress() as tell:
-            done = resume(paths[0], keys=keys, quorum=quorum, tell=tell)
+            done = resume(paths[0], keys=keys, quorum=quorum, tell=tell, ask=ask)
         target = paths[0]
     elif study is None or keys is None or out is None:
         raise UsageError(
@@ -147,6 +154,7 @@ def combine(
                 terms=Terms(quorum=quorum, method=method, seed=seed),
                 manifest=manifest,
                 tell=tell,
+                ask=ask,
             )
         target = out
     for path, why in done.rejected.items():

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fedglmm_flower.cli.passphrases import FileOption, VariableOption, asking
 from fedglmm_flower.cli.progress import shown_progress
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
@@ -30,6 +31,8 @@ def export(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; the run's by default.")
     ] = None,
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
 ) -> int:
     """Write the pseudo-data of a run and an R script that refits them."""
     from fedglmm_flower.coordinator import submodel
@@ -44,8 +47,9 @@ def export(
             f"{folder}: exists; a new folder is required; remove it or name another "
             "with --out"
         )
+    ask = asking(passphrase_file, passphrase_env)
     with shown_progress() as tell:
-        again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell)
+        again = reopened(run, keys=keys, quorum=quorum, seed=seed, tell=tell, ask=ask)
         released = again.released
         part = submodel(released, released.formula if formula is None else formula)
         fitted = again.fit(part, judged=False).model

@@ -23,6 +23,8 @@ from fedglmm_flower.envelope.rotation import retired_path, rotate_identity
 from fedglmm_flower.errors import KeyFileError
 from fedglmm_flower.flower.files import file_name
 
+HYBRID_HELP = "Messages to it withstand quantum computers too: ML-KEM-768 and X25519."
+
 app = typer.Typer(help="Make, show and rotate key files.", no_args_is_help=True)
 
 
@@ -32,6 +34,7 @@ def new(
         str, typer.Argument(help="Name of the site, coordinator or study owner.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
+    hybrid: Annotated[bool, typer.Option("--hybrid", help=HYBRID_HELP)] = False,
     passphrase_file: FileOption = None,
     passphrase_env: VariableOption = None,
 ) -> None:
@@ -41,7 +44,7 @@ def new(
     The passphrase is asked for at a terminal; else it comes from the file or variable
     named, from FEDGLMM_PASSPHRASE or from the file FEDGLMM_PASSPHRASE_FILE names.
     """
-    identity = new_identity(name)
+    identity = new_identity(name, hybrid=hybrid)
     private = out / f"{file_name(name)}.key"
     public = out / f"{file_name(name)}.pub"
     if public.exists():
@@ -79,11 +82,14 @@ def show(
 @app.command("rotate")
 def rotate(
     path: Annotated[Path, typer.Argument(help="NAME.key")],
+    hybrid: Annotated[bool, typer.Option("--hybrid", help=HYBRID_HELP)] = False,
     passphrase_file: FileOption = None,
     passphrase_env: VariableOption = None,
 ) -> None:
     """
     Make a new key in the place of an old one, under the same passphrase.
+
+    A hybrid key is followed by a hybrid one.
 
     The old key stays beside it, to open what was sealed to it; the others pin the new
     NAME.pub, and a study's manifest that names the old key needs a successor.
@@ -94,7 +100,7 @@ def rotate(
             "key that is to be replaced"
         )
     passphrase = passphrase_for(path, passphrase_file, passphrase_env)
-    old, fresh = rotate_identity(path, passphrase)
+    old, fresh = rotate_identity(path, passphrase, hybrid=hybrid)
     typer.echo(f"{retired_path(path, old.public.encrypt_id)}: opens what it could open")
     typer.echo(f"{path}: keep it here, and secret")
     typer.echo(f"{path.with_suffix('.pub')}: give it to the others")
@@ -103,6 +109,7 @@ def rotate(
 
 def _show(public: PublicIdentity) -> None:
     words = public.words.split()
+    typer.echo(f"suite       {public.suite}")
     typer.echo(f"words       {' '.join(words[:8])}")
     typer.echo(f"            {' '.join(words[8:])}")
     typer.echo(f"fingerprint {public.fingerprint}")

@@ -1,6 +1,7 @@
 """How a command asks for a passphrase: a file, a variable, or a hidden prompt."""
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from fedglmm_flower.envelope.key_files import is_protected
 from fedglmm_flower.envelope.passphrase import (
+    Ask,
     ambient_passphrase,
     passphrase_of_file,
     passphrase_of_variable,
@@ -66,6 +68,28 @@ def chosen_passphrase(
         err=True,
     )
     return given or None
+
+
+def asking(file: Path | None, variable: str | None) -> Ask:
+    """
+    How a command that uses keys gets their passphrases: asked for once each.
+
+    Parameters
+    ----------
+    file, variable : optional
+        What the command line names.
+
+    Returns
+    -------
+    callable
+        :func:`passphrase_for` of a key file.
+    """
+
+    @cache
+    def ask(path: Path) -> str | None:
+        return passphrase_for(path, file, variable)
+
+    return ask
 
 
 def passphrase_for(path: Path, file: Path | None, variable: str | None) -> str | None:

@@ -30,15 +30,20 @@ def shown_progress() -> Iterator[Tell]:
         yield lambda _stage, _done, _total: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks = {}
+    progress = Progress(*columns, console=console, transient=True)
+    tasks = {}
 
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(WORDS.get(stage, stage), total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+    def tell(stage: str, done: int, total: int) -> None:
+        # Begun here, so that a passphrase is asked for on a terminal at rest.
+        progress.start()
+        if stage not in tasks:
+            tasks[stage] = progress.add_task(WORDS.get(stage, stage), total=total)
+        progress.update(tasks[stage], completed=done, total=total)
 
+    try:
         yield tell
+    finally:
+        progress.stop()
 
 
 def _is_verbose() -> bool:

@@ -9,6 +9,7 @@ import typer
 
 from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.noise_preview import noise_preview, noise_text
+from fedglmm_flower.cli.passphrases import FileOption, VariableOption, asking
 from fedglmm_flower.cli.preview import Preview, preview_of
 from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
 from fedglmm_flower.flower.site_desk import ESTIMATES, FIT_CHECK
@@ -84,9 +85,12 @@ def release(
     manifest: Annotated[
         Path | None, typer.Option(help="The study's signed manifest, if it has one.")
     ] = None,
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
 ) -> None:
     """Write the site's release to a file that only the coordinator can open."""
-    site, size = release_to_file(config, study, out, run, manifest=manifest)
+    ask = asking(passphrase_file, passphrase_env)
+    site, size = release_to_file(config, study, out, run, manifest=manifest, ask=ask)
     typer.echo(f"{out}: sealed release of site {site}, {size} bytes; send it on")
 
 
@@ -94,9 +98,11 @@ def release(
 def receive(
     result: Annotated[Path, typer.Argument(help="Sealed result.")],
     config: Annotated[Path, typer.Option(help="site.toml")],
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
 ) -> None:
     """Check the coordinator's signature on a sealed result, and store the estimates."""
-    inbox = receive_file(config, result)
+    inbox = receive_file(config, result, ask=asking(passphrase_file, passphrase_env))
     typer.echo(inbox / ESTIMATES)
     if (inbox / FIT_CHECK).exists():
         typer.echo(inbox / FIT_CHECK)

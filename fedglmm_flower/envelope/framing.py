@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from fedglmm_flower.envelope.binding import Binding
+from fedglmm_flower.envelope.encryption import HPKE
+from fedglmm_flower.envelope.keys import PublicIdentity
 from fedglmm_flower.envelope.names import is_digest, name_fault
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.wire import canonical_bytes, strict_parse
@@ -30,7 +32,6 @@ from fedglmm_flower.errors import WireError
 MAGIC: Final = b"\x89FGLMM\r\n"
 VERSION: Final = 1
 FORMAT: Final = "fedglmm-envelope/1"
-SUITE: Final = "x25519-hkdf-sha256-chacha20poly1305"
 MAX_HEADER: Final = 8192
 
 _WHERE: Final = "sealed message"
@@ -50,9 +51,12 @@ class Header:
     kind, study, run, site : str
         The binding, see :class:`fedglmm_flower.envelope.binding.Binding`.
     recipient : str
-        SHA-256 of the recipient's X25519 public key, in hex.
+        SHA-256 of the recipient's public key to seal to, in hex.
     sender : str
         SHA-256 of the sender's Ed25519 public key, in hex.
+    suite : str
+        The suite of the recipient's key, ``PLAIN`` or ``HYBRID`` of
+        :mod:`fedglmm_flower.envelope.encryption`.
     manifest : str, optional
         Digest of the study's manifest; the key is absent without one.
     """
@@ -63,6 +67,7 @@ class Header:
     site: str
     recipient: str
     sender: str
+    suite: str
     manifest: str | None = None
 
     def to_bytes(self) -> bytes:
@@ -74,21 +79,24 @@ class Header:
         bytes
             Canonical JSON; equal headers give equal bytes.
         """
-        fields = {**vars(self), "format": FORMAT, "suite": SUITE}
+        fields = {**vars(self), "format": FORMAT}
         if self.manifest is None:
             del fields["manifest"]
         return canonical_bytes(fields, where=f"{_WHERE}, header")
 
 
-def header_for(binding: Binding, *, recipient: str, sender: str) -> Header:
-    """Return the one header that fits a binding and two key ids."""
+def header_for(
+    binding: Binding, *, recipient: PublicIdentity, sender: PublicIdentity
+) -> Header:
+    """Return the one header that fits a binding and two parties."""
     return Header(
         kind=binding.kind,
         study=binding.study_digest,
         run=binding.run_id,
         site=binding.site,
-        recipient=recipient,
-        sender=sender,
+        recipient=recipient.encrypt_id,
+        sender=sender.verify_id,
+        suite=recipient.suite,
         manifest=binding.manifest,
     )
 
@@ -149,17 +157,18 @@ def _read_header(data: bytes) -> Header:
         for key, value in fields.items()
         if isinstance(value, str) and name_fault(value) is None
     }
-    for key, known in (("format", FORMAT), ("suite", SUITE)):
-        if key in texts and texts[key] != known:
+    for key, known in (("format", (FORMAT,)), ("suite", tuple(HPKE))):
+        if key in texts and texts[key] not in known:
             msg = (
-                f"{where}: {key} {texts[key]!r} was found; {known!r} is required; "
+                f"{where}: {key} {texts[key]!r} was found; {' or '.join(known)} is "
+                "required; "
                 "use versions of fedglmm-flower that agree"
             )
             raise EnvelopeRefusedError(Reason.VERSION, msg)
     complete = len(texts) == len(fields) and set(texts) - {"manifest"} == _KEYS
     if not complete or not is_digest(texts.get("manifest", "0" * 64)):
         raise _altered(where, "a missing or unknown field", "the known ones are")
-    return Header(**{k: v for k, v in texts.items() if k not in {"format", "suite"}})
+    return Header(**{k: v for k, v in texts.items() if k != "format"})
 
 
 def _truncated(size: int, required: str) -> EnvelopeRefusedError:

@@ -1,7 +1,8 @@
 """The two roles: an identity keeps secrets, a public identity is pinned by others.
 
-Each party has two key pairs, X25519 to receive (HPKE) and Ed25519 to sign.  The
-fingerprint of both public keys is what two people compare, by telephone, once.
+Each party has two key pairs, one to receive (X25519, or both ML-KEM-768 and X25519,
+:mod:`fedglmm_flower.envelope.encryption`) and Ed25519 to sign.  The fingerprint of both
+public keys is what two people compare, by telephone, once.
 """
 
 import hashlib
@@ -11,11 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
-from cryptography.hazmat.primitives.asymmetric.x25519 import (
-    X25519PrivateKey,
-    X25519PublicKey,
-)
 
+from fedglmm_flower.envelope.encryption import (
+    DecryptionKey,
+    encrypt_fault,
+    new_decryption_key,
+    public_bytes,
+    suite_of,
+)
 from fedglmm_flower.envelope.names import MAX_NAME, name_fault
 from fedglmm_flower.envelope.words import words_of
 from fedglmm_flower.errors import KeyFileError
@@ -33,7 +37,8 @@ class PublicIdentity:
     name : str
         Name of the party; a label for people, no part of the fingerprint.
     encrypt : bytes
-        Raw X25519 public key, 32 bytes: messages to the party are sealed to it.
+        Raw public key, 32 bytes (X25519) or 1216 (ML-KEM-768, then X25519): messages
+        to the party are sealed to it.
     verify : bytes
         Raw Ed25519 public key, 32 bytes: messages from the party are checked with it.
 
@@ -49,21 +54,22 @@ class PublicIdentity:
 
     def __post_init__(self) -> None:
         check_party_name(self.name)
-        for role, raw in (("encrypt", self.encrypt), ("verify", self.verify)):
-            if not isinstance(raw, bytes) or len(raw) != _KEY_SIZE:
+        faults = {"encrypt": encrypt_fault(self.encrypt)}
+        if not isinstance(self.verify, bytes) or len(self.verify) != _KEY_SIZE:
+            faults["verify"] = f"a value that is not {_KEY_SIZE} bytes"
+        for role, fault in faults.items():
+            if fault is not None:
                 msg = (
-                    f"public key {role!r} of {self.name!r}: a value that is not "
-                    f"{_KEY_SIZE} bytes was found; a raw public key is required; "
-                    "ask the party for its public file again"
+                    f"public key {role!r} of {self.name!r}: {fault} was found; a raw "
+                    "public key that keeps secrets is required; ask the party for its "
+                    "public file again, and compare fingerprints"
                 )
                 raise KeyFileError(msg)
-        if not _reaches(self.encrypt):
-            msg = (
-                f"public key 'encrypt' of {self.name!r}: a degenerate X25519 key was "
-                "found; a key that keeps secrets is required; ask the party for its "
-                "public file again, and compare fingerprints"
-            )
-            raise KeyFileError(msg)
+
+    @property
+    def suite(self) -> str:
+        """The suite in which messages to the party are sealed, and no other."""
+        return suite_of(self.encrypt)
 
     @property
     def fingerprint(self) -> str:
@@ -114,7 +120,7 @@ class Identity:
     ----------
     name : str
         Name of the party.
-    decryption_key : X25519PrivateKey
+    decryption_key : X25519PrivateKey or HybridKey
         Opens what is sealed to the party.
     signing_key : Ed25519PrivateKey
         Signs what the party sends.
@@ -126,7 +132,7 @@ class Identity:
     """
 
     name: str
-    decryption_key: X25519PrivateKey = field(repr=False)
+    decryption_key: DecryptionKey = field(repr=False)
     signing_key: Ed25519PrivateKey = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -144,12 +150,12 @@ class Identity:
         """
         return PublicIdentity(
             self.name,
-            self.decryption_key.public_key().public_bytes_raw(),
+            public_bytes(self.decryption_key),
             self.signing_key.public_key().public_bytes_raw(),
         )
 
 
-def new_identity(name: str) -> Identity:
+def new_identity(name: str, *, hybrid: bool = False) -> Identity:
     """
     Draw both private keys of a party from the operating system's randomness.
 
@@ -157,6 +163,8 @@ def new_identity(name: str) -> Identity:
     ----------
     name : str
         Name of the party.
+    hybrid : bool
+        Whether messages to the party are to withstand quantum computers too.
 
     Returns
     -------
@@ -166,7 +174,7 @@ def new_identity(name: str) -> Identity:
     Raises
     ------
     KeyFileError
-        If the name is no name.
+        If the name is no name, or a hybrid key cannot be made on this machine.
 
     Examples
     --------
@@ -176,7 +184,8 @@ def new_identity(name: str) -> Identity:
     False
     """
     check_party_name(name)
-    return Identity(name, X25519PrivateKey.generate(), Ed25519PrivateKey.generate())
+    decryption_key = new_decryption_key(hybrid=hybrid)
+    return Identity(name, decryption_key, Ed25519PrivateKey.generate())
 
 
 def check_party_name(name: object) -> None:
@@ -190,20 +199,6 @@ def check_party_name(name: object) -> None:
         raise KeyFileError(msg)
 
 
-def encryption_key(public: PublicIdentity) -> X25519PublicKey:
-    """Return the key that messages to a party are sealed to."""
-    return X25519PublicKey.from_public_bytes(public.encrypt)
-
-
 def verification_key(public: PublicIdentity) -> Ed25519PublicKey:
     """Return the key that messages from a party are checked with."""
     return Ed25519PublicKey.from_public_bytes(public.verify)
-
-
-def _reaches(encrypt: bytes) -> bool:
-    """Tell a key with secrets from the few with which every exchange gives zero."""
-    try:
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(encrypt))
-    except ValueError:
-        return False
-    return True

@@ -18,7 +18,8 @@
 
     [[site]]
     name = "north"
-    encrypt = "base64 of 32 bytes"
+    suite = "mlkem768-x25519-hkdf-sha256-chacha20poly1305"    (hybrid keys alone)
+    encrypt = "base64 of 1216 bytes"
     verify = "base64 of 32 bytes"
 
     [signature]
@@ -45,6 +46,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fedglmm_flower.envelope.keys import Identity, PublicIdentity
 from fedglmm_flower.envelope.manifest import Manifest, write_time
+from fedglmm_flower.envelope.public_text import party_lines, party_of
 from fedglmm_flower.errors import KeyFileError, ManifestError
 
 MANIFEST_FORMAT: Final = "fedglmm-manifest/1"
@@ -168,7 +170,8 @@ def manifest_text(manifest: Manifest) -> bytes:
     """Return the one spelling of a manifest, without a signature."""
     lines = [
         f'format = "{MANIFEST_FORMAT}"',
-        f"name = {_text(manifest.name)}",
+        # A name has no control characters, so its JSON spelling is also TOML.
+        f"name = {json.dumps(manifest.name, ensure_ascii=False)}",
         f'study = "{manifest.study}"',
         f"made = {write_time(manifest.made)}",
         f"expires = {write_time(manifest.expires)}",
@@ -181,13 +184,7 @@ def manifest_text(manifest: Manifest) -> bytes:
         ("site", manifest.sites),
     ):
         for party in parties:
-            lines += [
-                "",
-                f"[[{kind}]]",
-                f"name = {_text(party.name)}",
-                f'encrypt = "{_base64(party.encrypt)}"',
-                f'verify = "{_base64(party.verify)}"',
-            ]
+            lines += ["", f"[[{kind}]]", *party_lines(party)]
     return "".join(f"{line}\n" for line in [*lines, ""]).encode()
 
 
@@ -240,17 +237,12 @@ def _of_fields(fields: dict[str, Any]) -> Manifest:
 
 
 def _party(fields: dict[str, Any]) -> PublicIdentity:
-    if set(fields) != {"name", "encrypt", "verify"}:
+    if set(fields) - {"suite"} != {"name", "encrypt", "verify"}:
         raise KeyError
     encrypt, verify = (
         base64.b64decode(fields[key], validate=True) for key in ("encrypt", "verify")
     )
-    return PublicIdentity(fields["name"], encrypt, verify)
-
-
-def _text(name: str) -> str:
-    # A name has no control characters, so its JSON spelling is also TOML.
-    return json.dumps(name, ensure_ascii=False)
+    return party_of(fields["name"], fields.get("suite"), encrypt, verify)
 
 
 def _base64(raw: bytes) -> str:

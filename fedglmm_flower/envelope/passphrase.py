@@ -5,14 +5,18 @@ machine, and end up in the history of a shell.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from fedglmm_flower.envelope.owner_files import read_file
 from fedglmm_flower.errors import KeyFileError
 
 PASSPHRASE: Final = "FEDGLMM_PASSPHRASE"  # noqa: S105 - the name of a variable
 PASSPHRASE_FILE: Final = "FEDGLMM_PASSPHRASE_FILE"  # noqa: S105 - as above
+
+# Given the path of a key file: its passphrase, or None for a key without one.
+Ask: TypeAlias = Callable[[Path], str | None]
 
 
 def passphrase_of_file(path: Path) -> str:
@@ -60,9 +64,11 @@ def passphrase_of_variable(name: str) -> str:
     return value
 
 
-def ambient_passphrase() -> str | None:
+def ambient_passphrase(_path: Path | None = None) -> str | None:
     """
     Take the passphrase of a program without a terminal, such as a node of Flower.
+
+    It is the same for every key file, so the path of one is not looked at.
 
     Returns
     -------

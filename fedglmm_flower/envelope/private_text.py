@@ -1,14 +1,16 @@
-"""The text of an identity file: a header line, then two private keys.
+"""The text of an identity file: a header line, then two private keys, or three.
 
-Without a passphrase they stand in the open, as two PKCS8 PEM blocks::
+Without a passphrase they stand in the open, as PKCS8 PEM blocks::
 
     # fedglmm-identity/1 {"name":"site a","salt":null}
+    -----BEGIN PRIVATE KEY-----            ML-KEM-768, of a hybrid identity alone
+    -----END PRIVATE KEY-----
     -----BEGIN PRIVATE KEY-----            X25519
     -----END PRIVATE KEY-----
     -----BEGIN PRIVATE KEY-----            Ed25519
     -----END PRIVATE KEY-----
 
-With one, the same two blocks are sealed, and the header with them::
+With one, the same blocks are sealed, and the header with them::
 
     # fedglmm-identity/2 {"name":"site a","salt":"32 hex digits"}
     -----BEGIN FEDGLMM SEALED KEYS-----
@@ -29,6 +31,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -39,6 +42,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from fedglmm_flower.envelope.encryption import HybridKey
 from fedglmm_flower.envelope.keys import Identity
 from fedglmm_flower.envelope.names import name_fault
 from fedglmm_flower.envelope.stretch import stretch
@@ -54,7 +58,7 @@ _BLOCK: Final = (
     r"[A-Za-z0-9+/=\n]+"
     r"-----END (?:ENCRYPTED )?PRIVATE KEY-----\n)"
 )
-_BLOCKS: Final = re.compile(_BLOCK + _BLOCK)
+_BLOCKS: Final = re.compile(f"{_BLOCK}?{_BLOCK}{_BLOCK}")
 _BEGIN: Final = "-----BEGIN FEDGLMM SEALED KEYS-----\n"
 _END: Final = "-----END FEDGLMM SEALED KEYS-----\n"
 _SEALED: Final = re.compile(rf"{_BEGIN}([A-Za-z0-9+/=\n]+){_END}")
@@ -77,9 +81,11 @@ def identity_text(identity: Identity, passphrase: str | None) -> bytes:
     fields = {"name": identity.name, "salt": salt.hex() if salt else None}
     version = SEALED_FORMAT if salt else OPEN_FORMAT
     header = f"# {version} ".encode() + canonical_bytes(fields) + b"\n"
+    opens = identity.decryption_key
+    halves = (opens.mlkem, opens.x25519) if isinstance(opens, HybridKey) else (opens,)
     blocks = b"".join(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        for key in (identity.decryption_key, identity.signing_key)
+        for key in (*halves, identity.signing_key)
     )
     if passphrase is None or salt is None:
         return header + blocks
@@ -109,11 +115,15 @@ def parse_identity(data: bytes, passphrase: str | None, where: str) -> Identity:
     if blocks is None:
         raise _foreign(where, "a foreign or truncated file")
     password = None if key is None else key.hex().encode()
-    decryption, signing = (_load(block, password, where) for block in blocks.groups())
-    if isinstance(decryption, X25519PrivateKey) and isinstance(
-        signing, Ed25519PrivateKey
-    ):
-        return Identity(name, decryption, signing)
+    first, second, third = (
+        None if block is None else _load(block, password, where)
+        for block in blocks.groups()
+    )
+    if isinstance(second, X25519PrivateKey) and isinstance(third, Ed25519PrivateKey):
+        if isinstance(first, MLKEM768PrivateKey):
+            return Identity(name, HybridKey(first, second), third)
+        if first is None:
+            return Identity(name, second, third)
     raise _foreign(where, "a key of another type")
 
 
@@ -223,7 +233,7 @@ def _does_not_open(where: str) -> KeyFileError:
 def _foreign(where: str, found: str) -> KeyFileError:
     msg = (
         f"{where}: {found} was found; an identity made by fedglmm-flower (an X25519 "
-        "and an Ed25519 key) is required; give the right file, restore it from its "
-        "backup, or make a new key"
+        "and an Ed25519 key, before them an ML-KEM key if it is hybrid) is required; "
+        "give the right file, restore it from its backup, or make a new key"
     )
     return KeyFileError(msg)

@@ -22,6 +22,7 @@ class Reason(Enum):
     OTHER_MANIFEST = "the message belongs to another manifest, or to none"
     OTHER_SITE = "the message is from or for another site"
     OTHER_RECIPIENT = "the message is sealed to another key"
+    OTHER_SUITE = "the message is sealed in another suite than the key's"
     OTHER_SENDER = "the message claims to be from another key than the pinned one"
     ALTERED = "the message was changed after it was sealed"
     BAD_SIGNATURE = "the message was not signed by the key that it names"

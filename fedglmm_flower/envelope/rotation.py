@@ -1,12 +1,13 @@
 """A new key in the place of an old one, which stays to open what was sealed to it.
 
 Beside ``north.key`` an old key is ``north.0123456789abcdef.key``: the first 16 digits
-of the identifier of its X25519 key, as headers of messages name it.
+of the identifier of the key that opens, as headers of messages name it.
 """
 
 from pathlib import Path
 from typing import Final
 
+from fedglmm_flower.envelope.encryption import HYBRID
 from fedglmm_flower.envelope.key_files import read_identity
 from fedglmm_flower.envelope.keys import Identity, new_identity
 from fedglmm_flower.envelope.names import is_digest
@@ -34,7 +35,7 @@ def retired_path(path: Path, encrypt_id: str) -> Path:
     path : Path
         ``NAME.key`` or ``NAME.pub``.
     encrypt_id : str
-        Identifier of the old X25519 key.
+        Identifier of the old key that opens.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def retired_path(path: Path, encrypt_id: str) -> Path:
 
 
 def rotate_identity(
-    path: Path, passphrase: str | None = None
+    path: Path, passphrase: str | None = None, *, hybrid: bool = False
 ) -> tuple[Identity, Identity]:
     """
     Put a new key into the place of an old one, and keep the old one beside it.
@@ -65,6 +66,9 @@ def rotate_identity(
         ``NAME.key``; ``NAME.pub`` beside it is renewed too.
     passphrase : str, optional
         Of the old key, and of the new one.
+    hybrid : bool
+        Whether a plain key is followed by a hybrid one; after a hybrid key comes none
+        but a hybrid one.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def rotate_identity(
         If the old key cannot be read, or a file cannot be written.
     """
     old = read_identity(path, passphrase)
-    new = new_identity(old.name)
+    new = new_identity(old.name, hybrid=hybrid or old.public.suite == HYBRID)
     public = path.with_suffix(".pub")
     _keep(path, read_file(path, private=True), old, PRIVATE_MODE)
     _keep(public, public_text(old.public), old, PUBLIC_MODE)

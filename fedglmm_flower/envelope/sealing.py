@@ -8,9 +8,10 @@ bytes and ``|h|`` their number in 4 bytes, big-endian::
     plaintext  = signature + size of payload in 8 bytes + payload + zeros
     ciphertext = HPKE(recipient, info = SEAL_LABEL + h, aad = "", plaintext)
 
-in base mode, with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20-Poly1305.
-The zeros fill the plaintext up to a multiple of 4096 bytes, so that the size of a
-message tells little about the numbers in it.
+in base mode, in the one suite that the recipient's key has, which the header names too
+(:mod:`fedglmm_flower.envelope.encryption`).  The zeros fill the plaintext up to a
+multiple of 4096 bytes, so that the size of a message tells little about the numbers in
+it.
 
 The signature names the recipient, so a message cannot be opened and sealed on to
 somebody else, and lies inside, so a relay learns of the sender only its key id.
@@ -24,16 +25,11 @@ import struct
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from fedglmm_flower.envelope.binding import Binding
+from fedglmm_flower.envelope.encryption import open_bytes, seal_bytes
 from fedglmm_flower.envelope.framing import Header, frame, header_for, unframe
-from fedglmm_flower.envelope.keys import (
-    Identity,
-    PublicIdentity,
-    encryption_key,
-    verification_key,
-)
+from fedglmm_flower.envelope.keys import Identity, PublicIdentity, verification_key
 from fedglmm_flower.envelope.refusal import EnvelopeRefusedError, Reason
 from fedglmm_flower.envelope.wire import MAX_BYTES
 
@@ -42,7 +38,6 @@ SIGN_LABEL: Final = b"fedglmm-envelope/1 sign\x00"
 BLOCK: Final = 4096
 MAX_SEALED: Final = MAX_BYTES + 4 * BLOCK
 
-_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 _SIGNED: Final = struct.Struct(">64sQ")
 
 
@@ -80,16 +75,12 @@ def seal(
     """
     if len(payload) > MAX_BYTES:
         raise _too_large(len(payload), MAX_BYTES)
-    header = header_for(
-        binding, recipient=recipient.encrypt_id, sender=sender.public.verify_id
-    )
+    header = header_for(binding, recipient=recipient, sender=sender.public)
     head = header.to_bytes()
     signature = sender.signing_key.sign(_signed_bytes(head, payload))
     content = _SIGNED.pack(signature, len(payload)) + payload
     padded = content + bytes(-len(content) % BLOCK)
-    ciphertext = _SUITE.encrypt(
-        padded, encryption_key(recipient), info=SEAL_LABEL + head
-    )
+    ciphertext = seal_bytes(padded, recipient.encrypt, SEAL_LABEL + head)
     return frame(header, ciphertext)
 
 
@@ -126,15 +117,11 @@ def unseal(
     if len(sealed) > MAX_SEALED:
         raise _too_large(len(sealed), MAX_SEALED)
     found, ciphertext = unframe(sealed)
-    required = header_for(
-        binding, recipient=recipient.public.encrypt_id, sender=sender.verify_id
-    )
+    required = header_for(binding, recipient=recipient.public, sender=sender)
     _check_header(found, required)
     head = required.to_bytes()
     try:
-        content = _SUITE.decrypt(
-            ciphertext, recipient.decryption_key, info=SEAL_LABEL + head
-        )
+        content = open_bytes(ciphertext, recipient.decryption_key, SEAL_LABEL + head)
     except (InvalidTag, ValueError):  # the second for degenerate ephemeral keys
         raise _altered(binding, "a ciphertext that does not open") from None
     if len(content) < _SIGNED.size:
@@ -198,6 +185,7 @@ def _check_header(found: Header, required: Header) -> None:
         ("run", Reason.OTHER_RUN, "have the message made for this run"),
         ("site", Reason.OTHER_SITE, "check which site's file was sent"),
         ("recipient", Reason.OTHER_RECIPIENT, keys),
+        ("suite", Reason.OTHER_SUITE, "have the message sealed again, in that suite"),
         ("sender", Reason.OTHER_SENDER, keys),
     ):
         was, must = getattr(found, field), getattr(required, field)

@@ -19,7 +19,7 @@ from fedglmm_flower.envelope import (
     seal,
     split_signed,
 )
-from fedglmm_flower.envelope.passphrase import ambient_passphrase
+from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.envelope.rotation import identity_sealed_to
 from fedglmm_flower.errors import EnvelopeError
 from fedglmm_flower.flower.exchange import Admitted, Refused
@@ -46,7 +46,11 @@ class CoordinatorKeys:
 
 
 def read_keys(
-    folder: Path, study: Study, *, sealed_to: str | None = None
+    folder: Path,
+    study: Study,
+    *,
+    sealed_to: str | None = None,
+    ask: Ask = ambient_passphrase,
 ) -> CoordinatorKeys:
     """
     Read ``coordinator.key`` and ``sites/SITE.pub`` for each site of a study.
@@ -60,6 +64,8 @@ def read_keys(
     sealed_to : str, optional
         Identifier of the key that releases of an earlier run were sealed to, which may
         have been replaced since; the present key when left out.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Returns
     -------
@@ -71,10 +77,9 @@ def read_keys(
     KeyFileError
         If a key is missing or not usable.
     """
+    own = folder / "coordinator.key"
     return CoordinatorKeys(
-        identity=identity_sealed_to(
-            folder / "coordinator.key", sealed_to, ambient_passphrase()
-        ),
+        identity=identity_sealed_to(own, sealed_to, ask(own)),
         publics={
             site: read_public(folder / "sites" / f"{file_name(site)}.pub")
             for site in study.sites

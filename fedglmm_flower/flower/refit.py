@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
+from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
@@ -27,6 +28,7 @@ def refit(
     bootstrap: int = 0,
     out: Path | str | None = None,
     tell: Tick = no_tick,
+    ask: Ask = ambient_passphrase,
 ) -> Result:
     """
     Fit another model to the releases of an earlier run, with no new round.
@@ -55,6 +57,8 @@ def refit(
         Folder for ``study.toml`` and ``result.json``.
     tell : callable
         Told of progress: stage, done, total.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    keyring = keys_of_run(folder, saved, keys)
+    keyring = keys_of_run(folder, saved, keys, ask)
     found = refit_releases(
         part,
         saved.sealed,
@@ -97,13 +101,14 @@ def refit(
 
 
 def keys_of_run(
-    folder: Path, saved: SavedRun, keys: Path | str | None
+    folder: Path, saved: SavedRun, keys: Path | str | None, ask: Ask
 ) -> CoordinatorKeys:
     """Keys that open the releases of a run, which may have been rotated since."""
     return read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
         sealed_to=recipient_of(saved.sealed.values()),
+        ask=ask,
     )
 
 
@@ -114,6 +119,7 @@ def reopened(
     quorum: int | None = None,
     seed: int | None = None,
     tell: Tick = no_tick,
+    ask: Ask = ambient_passphrase,
 ) -> Reopened:
     """
     Releases of an earlier run, ready for any model; parameters as of :func:`refit`.
@@ -125,7 +131,7 @@ def reopened(
     """
     folder = Path(run)
     saved = RunFolder(folder).read()
-    keyring = keys_of_run(folder, saved, keys)
+    keyring = keys_of_run(folder, saved, keys, ask)
     return reopen(
         saved.study,
         saved.sealed,

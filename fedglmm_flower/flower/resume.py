@@ -8,6 +8,7 @@ from typing import Final
 from fedglmm_flower.coordinator import Options, Result
 from fedglmm_flower.coordinator.result import NAME as RESULT
 from fedglmm_flower.envelope import read_header, split_signed
+from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.errors import (
     DataError,
     EnvelopeError,
@@ -55,6 +56,7 @@ def resume(
     keys: Path | None = None,
     quorum: int | None = None,
     tell: Tick = no_tick,
+    ask: Ask = ambient_passphrase,
 ) -> Combined:
     """
     Fit the releases that a run has kept, whatever became of the run.
@@ -75,6 +77,8 @@ def resume(
         Fewest sites to fit from; the run's when None.
     tell : callable
         Told of progress.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Raises
     ------
@@ -86,6 +90,7 @@ def resume(
         run / "keys" if keys is None else keys,
         saved.study,
         sealed_to=recipient_of(saved.sealed.values()),
+        ask=ask,
     )
     terms = saved.terms if quorum is None else replace(saved.terms, quorum=quorum)
     return _fit(RunFolder(run, terms), saved, found, {}, tell)
@@ -101,6 +106,7 @@ def combine_files(
     terms: Terms = DEFAULTS,
     manifest: Path | None = None,
     tell: Tick = no_tick,
+    ask: Ask = ambient_passphrase,
 ) -> Combined:
     """
     Fit sealed releases that sites have sent as files.
@@ -128,6 +134,8 @@ def combine_files(
         since: the sites' clocks have decided when they answered.
     tell : callable
         Told of progress.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Raises
     ------
@@ -143,7 +151,8 @@ def combine_files(
     folder = RunFolder(out, terms)
     begun = _begun(folder, asked, run_of(run), signed)
     files = {path: read_sealed(path) for path in _files(paths)}
-    found = read_keys(keys, asked, sealed_to=recipient_of((begun or files).values()))
+    sealed_to = recipient_of((begun or files).values())
+    found = read_keys(keys, asked, sealed_to=sealed_to, ask=ask)
     if signed:
         check_own_manifest(signed, asked, found.identity, found.publics, now=None)
     desk = CoordinatorDesk(asked, run_of(run), found, out, manifest=signed)

@@ -22,7 +22,7 @@ from fedglmm_flower.envelope import (
     seal,
     unseal,
 )
-from fedglmm_flower.envelope.passphrase import ambient_passphrase
+from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
 from fedglmm_flower.flower.admission import (
     admit,
@@ -324,7 +324,7 @@ class SiteDesk:
         write_whole(self.inbox / name, text.encode())
 
 
-def desk_of(path: Path) -> SiteDesk:
+def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
     """
     The desk that a ``site.toml`` describes.
 
@@ -332,6 +332,8 @@ def desk_of(path: Path) -> SiteDesk:
     ----------
     path : Path
         The file; its folder also takes the site's log.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Returns
     -------
@@ -346,9 +348,9 @@ def desk_of(path: Path) -> SiteDesk:
     config = read_site_config(path)
 
     def keys() -> tuple[Identity, PublicIdentity]:
-        passphrase = ambient_passphrase()
+        own = config.identity_path
         return (
-            read_identity(config.identity_path, passphrase),
+            read_identity(own, ask(own)),
             read_public(config.coordinator_path),
         )
 

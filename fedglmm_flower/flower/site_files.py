@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from fedglmm_flower.envelope import MAX_SEALED, read_header
+from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.errors import DataError, EnvelopeError, StorageError
 from fedglmm_flower.flower.exchange import Delivery, Request
 from fedglmm_flower.flower.own_manifest import read_manifest_file
@@ -37,6 +38,7 @@ def release_to_file(
     run: str = FIRST_RUN,
     *,
     manifest: Path | None = None,
+    ask: Ask = ambient_passphrase,
 ) -> tuple[str, int]:
     """
     Answer a study with a file instead of a message.
@@ -56,6 +58,8 @@ def release_to_file(
         The coordinator's label for this collection of files.
     manifest : Path or None
         The study's signed manifest; None to answer without one.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def release_to_file(
         If the manifest cannot be read; as :meth:`SiteDesk.summarise`.
     """
     asked = read_study(study)
-    desk = desk_of(config)
+    desk = desk_of(config, ask)
     if out.exists():
         raise StorageError(
             f"{out}: exists; a new name is required, for a release is never "
@@ -87,7 +91,7 @@ def release_to_file(
     return answer.site, len(answer.sealed)
 
 
-def receive_file(config: Path, result: Path) -> Path:
+def receive_file(config: Path, result: Path, *, ask: Ask = ambient_passphrase) -> Path:
     """
     Open a sealed result that came as a file, and store the estimates.
 
@@ -98,6 +102,8 @@ def receive_file(config: Path, result: Path) -> Path:
     result : Path
         ``SITE.sealed`` of the coordinator's ``results/``, of a run over Flower or in
         files.
+    ask : callable
+        Gives the passphrase of a key file; from the environment when left out.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def receive_file(config: Path, result: Path) -> Path:
     StudyMismatchError, StorageError
         See :meth:`SiteDesk.receive`.
     """
-    desk = desk_of(config)
+    desk = desk_of(config, ask)
     sealed = read_sealed(result)
     claimed = read_header(sealed)
     study = None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fedglmm_flower.envelope.encryption import HYBRID
 from fedglmm_flower.site import Policy, read_site_config, release
 from fedglmm_flower.study import read_study
 from tests.clinics import clinics
@@ -28,6 +29,22 @@ def test_keys_are_made_once_and_shown_alike(tmp_path):
 
     assert (again.status, again.line[0]) == (2, "key-invalid")
     assert (private.read_bytes(), public.read_bytes()) == before
+
+
+def test_a_hybrid_key_says_so_and_stays_hybrid(tmp_path):
+    """Shown from either file; no rotation makes it plain again."""
+    made = fedglmm("keys", "new", "north", "--out", tmp_path, "--hybrid")
+    rotated = fedglmm("keys", "rotate", tmp_path / "north.key")
+    told = {fedglmm("keys", "show", path).out for path in tmp_path.glob("north.???")}
+
+    assert made.status == rotated.status == 0
+    assert [line.split()[1] for line in told.pop().splitlines()[:2]] == [
+        "north",
+        HYBRID,
+    ]
+    assert told == set()
+    for ended in (made, rotated):
+        assert HYBRID in ended.out
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300, "a\nb"])

@@ -181,13 +181,11 @@ class Consortium:
         self.until(over, f"run {run} is over")
         return str(entries[0]["status"]), str(entries[0].get("status-details", ""))
 
-    def stage(self, folder: str) -> str:
-        """What the coordinator is doing."""
-        try:
-            text = (self.folder("coordinator") / folder / "progress.json").read_text()
-        except FileNotFoundError:
-            return ""
-        return str(json.loads(text)["stage"])
+    def answered(self, folder: str) -> int:
+        """Number of sites of which the coordinator knows what became."""
+        text = (self.folder("coordinator") / folder / "progress.json").read_text()
+        progress = json.loads(text)
+        return int(progress["done"]) if progress["stage"] == "summarise" else 0
 
     def result(self, folder: str) -> dict[str, Any]:
         """The result of a run."""

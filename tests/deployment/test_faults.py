@@ -115,23 +115,41 @@ def test_a_site_slower_than_the_deadline_is_missing(consortium):
     }
 
 
-@pytest.mark.lengthy
-@pytest.mark.parametrize("quorum", [0, 2])
-def test_a_supernode_killed_mid_round_ends_the_wait_before_the_deadline(
-    consortium, quorum
-):
-    """The relay tells that it is gone; the quorum rules, and what arrived is kept."""
-    folder = f"killed-{quorum}"
-    place = consortium.folder("coordinator") / folder
+@contextmanager
+def killed(consortium: Consortium, folder: str, **config: float) -> Iterator[int]:
+    """A run in which two sites answer and the third loses its power; its number."""
     try:
         with asleep(consortium, "south"):
-            run = consortium.submit(folder, deadline=600.0, quorum=quorum)
+            run = consortium.submit(folder, **config)
             await_two(consortium, folder)
             consortium.kill("south")
-        status, details = consortium.ended(run)
+        yield run
     finally:
+        if "south" not in consortium.running:
+            consortium.start(service("site"), "south")
+            consortium.await_online()
+
+
+@pytest.mark.lengthy
+def test_a_supernode_killed_mid_round_is_asked_again_when_it_is_back(consortium):
+    """The relay tells that it is gone, after a minute; the round goes on with it."""
+    with killed(consortium, "back", deadline=600.0, quorum=0) as run:
+        consortium.until(lambda: consortium.answered("back") == 3, "it is gone")
         consortium.start(service("site"), "south")
-        consortium.await_online()
+        status, details = consortium.ended(run)
+
+    assert status == "finished:completed", details
+    assert set(statuses(consortium, "back").values()) == {"used"}
+
+
+@pytest.mark.lengthy
+@pytest.mark.parametrize("quorum", [0, 2])
+def test_a_supernode_killed_mid_round_is_missing_at_the_deadline(consortium, quorum):
+    """It does not come back: the quorum rules, and what arrived is kept."""
+    folder = f"killed-{quorum}"
+    place = consortium.folder("coordinator") / folder
+    with killed(consortium, folder, deadline=90.0, quorum=quorum) as run:
+        status, details = consortium.ended(run)
 
     assert len(list((place / "sealed").glob("*.sealed"))) == 2
     if quorum == 2:

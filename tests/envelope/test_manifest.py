@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from fedglmm_flower.envelope import Identity, Manifest, sign_manifest, split_signed
+from fedglmm_flower.envelope.encryption import HYBRID, PLAIN
 from fedglmm_flower.envelope.manifest_text import SIGN_LABEL, manifest_text
 from fedglmm_flower.errors import ManifestError, ManifestExpiredError
 
@@ -111,6 +112,9 @@ def test_a_change_of_any_one_byte_is_refused(manifest, stranger):
         (b'name = "site a"', b"name = 1"),
         (b'encrypt = "', b'encrypt = " '),
         (b"verify = ", b"other = "),
+        (b"encrypt = ", f'suite = "{HYBRID}"\nencrypt = '.encode()),
+        (b"encrypt = ", f'suite = "{PLAIN}"\nencrypt = '.encode()),
+        (b"encrypt = ", b"suite = 1\nencrypt = "),
         (b"format", b"\xff"),
         (b"format = ", b"format = ="),
         (b"\n\n[demands]", b"\nmore = 1\n\n[demands]"),

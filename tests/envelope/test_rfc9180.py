@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import (
 )
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey, KEMKeyPair
 
-from fedglmm_flower.envelope import sealing
+from fedglmm_flower.envelope import encryption, sealing
 
 # The public function has no associated data, which the RFC's vectors have.
 hpke: Any = openssl.hpke
-SUITE = sealing._SUITE
+SUITE = encryption.HPKE[encryption.PLAIN]
 PYHPKE = CipherSuite.new(
     KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.CHACHA20_POLY1305
 )

@@ -15,8 +15,8 @@ from fedglmm_flower.envelope import (
     sealing,
     unseal,
 )
+from fedglmm_flower.envelope.encryption import open_bytes, seal_bytes
 from fedglmm_flower.envelope.framing import frame, unframe
-from fedglmm_flower.envelope.keys import encryption_key
 from fedglmm_flower.envelope.wire import MAX_BYTES
 from fedglmm_flower.errors import EnvelopeError, UsageError
 
@@ -128,19 +128,13 @@ def test_a_recipient_cannot_seal_a_message_on(binding, site, coordinator, strang
     sealed = seal(PAYLOAD, binding=binding, sender=site, recipient=coordinator.public)
     # The coordinator, turned thief, seals to the stranger under the site's key id.
     header = replace(read_header(sealed), recipient=stranger.public.encrypt_id)
-    content = sealing._SUITE.decrypt(
+    content = open_bytes(
         unframe(sealed)[1],
         coordinator.decryption_key,
-        info=sealing.SEAL_LABEL + read_header(sealed).to_bytes(),
+        sealing.SEAL_LABEL + read_header(sealed).to_bytes(),
     )
-    again = frame(
-        header,
-        sealing._SUITE.encrypt(
-            content,
-            encryption_key(stranger.public),
-            info=sealing.SEAL_LABEL + header.to_bytes(),
-        ),
-    )
+    info = sealing.SEAL_LABEL + header.to_bytes()
+    again = frame(header, seal_bytes(content, stranger.public.encrypt, info))
 
     with pytest.raises(EnvelopeRefusedError) as refused:
         unseal(again, binding=binding, recipient=stranger, sender=site.public)

@@ -11,8 +11,10 @@ from fedglmm_flower.envelope import (
     read_header,
     sign_manifest,
     split_signed,
+    write_identity,
     write_public,
 )
+from fedglmm_flower.envelope.encryption import HYBRID, PLAIN
 from fedglmm_flower.envelope.rotation import rotate_identity
 from fedglmm_flower.errors import (
     EnvelopeError,
@@ -134,6 +136,51 @@ def test_a_manifest_of_another_coordinator_is_refused(signed):
         signed.desk().summarise(signed.request(data))
     request = replace(signed.request(), coordinator_key=stranger.public.encrypt_id)
     with pytest.raises(EnvelopeError, match="is pinned here"):
+        signed.desk().summarise(request)
+
+
+def test_a_round_to_a_hybrid_coordinator_and_site(signed):
+    """Releases go out in the hybrid suite, results in that of each site's key."""
+    federation = signed.federation
+    office = new_identity("coordinator", hybrid=True)
+    north = new_identity("north", hybrid=True)
+    federation.identity, federation.publics["north"] = office, north.public
+    sites = tuple(federation.publics[name] for name in federation.study.sites)
+    signed.manifest = replace(signed.manifest, recipients=(office.public,), sites=sites)
+    for name in federation.study.sites:
+        place = federation.site_file(name).parent
+        (place / "coordinator.pub").unlink()
+        write_public(office.public, place / "coordinator.pub")
+        signed.approve(name)
+    (federation.site_file("north").parent / "site.key").unlink()
+    write_identity(north, federation.site_file("north").parent / "site.key")
+    desk = federation.desk(manifest=signed.data)
+    with federation.grid() as grid:
+        result = federation.strategy(desk).start(grid, timeout=60.0)
+
+    assert result.refusals == {}
+    assert result.stored == federation.study.sites
+    for sealed in federation.folder.read().sealed.values():
+        assert read_header(sealed).suite == HYBRID
+    assert signed.data.decode().count(f'suite = "{HYBRID}"') == 2
+    assert split_signed(signed.data).read(signed.owner.public.verify) == signed.manifest
+
+
+@pytest.mark.parametrize("pinned", [PLAIN, HYBRID])
+def test_a_key_of_another_suite_than_the_manifests_is_refused(signed, pinned):
+    """The X25519 half of a hybrid coordinator, or hybrid where plain was signed."""
+    office = new_identity("coordinator", hybrid=True).public
+    half = replace(office, encrypt=office.encrypt[-32:])
+    named, other = (office, half) if pinned == PLAIN else (half, office)
+    data = sign_manifest(replace(signed.manifest, recipients=(named,)), signed.owner)
+    signed.approve("north", data)
+    path = signed.federation.site_file("north").parent / "coordinator.pub"
+    path.unlink()
+    write_public(other, path)
+    request = replace(signed.request(data), coordinator_key=other.encrypt_id)
+
+    assert other.suite == pinned
+    with pytest.raises(ManifestError, match="coordinator pinned here"):
         signed.desk().summarise(request)
 
 

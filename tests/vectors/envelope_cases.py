@@ -154,6 +154,8 @@ def forged_vectors() -> list[dict[str, Any]]:
     spaced = json.dumps(fields, sort_keys=True).encode()
     newer = spell({**fields, "format": "fedglmm-envelope/2"})
     suite = spell({**fields, "suite": "none"})
+    other = "mlkem768-x25519-hkdf-sha256-chacha20poly1305"
+    hybrid = spell({**fields, "suite": other})
     signature, size, rest = right[:64], len(PAYLOAD), right[72:]
     full = signed(head, bytes(4096 - 72), "site a")
     longer = full[:64] + struct.pack(">Q", 8192 - 72) + full[72:]
@@ -191,6 +193,7 @@ def forged_vectors() -> list[dict[str, Any]]:
         ("header of 8193 bytes", "ALTERED", framed(b" " * 8193, good)),
         ("header of another version", "VERSION", framed(newer, good)),
         ("header of another suite", "VERSION", framed(suite, good)),
+        ("header of the other suite", "OTHER_SUITE", framed(hybrid, good)),
         ("ephemeral key of zeros", "ALTERED", framed(head, bytes(32) + good[32:])),
         ("no ciphertext", "ALTERED", framed(head, b"")),
         ("ciphertext of 47 bytes", "ALTERED", framed(head, good[:47])),
