@@ -200,7 +200,8 @@ def _key(passphrase: str | None, salt: bytes | None, where: str) -> bytes | None
     if passphrase is None:
         msg = (
             f"{where}: a key protected by a passphrase was found; its passphrase is "
-            "required; give the passphrase"
+            "required; name a file that holds it by --passphrase-file, or by "
+            "FEDGLMM_PASSPHRASE_FILE for a service"
         )
         raise KeyFileError(msg)
     if salt is None:

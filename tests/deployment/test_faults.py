@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from examples.gusto.superlink import free_port
 from tests.deployment.consortium import SITES, Consortium, service
-from tests.deployment.guide import blocks
+from tests.deployment.guide import PAGE, blocks
 
 pytestmark = [
     pytest.mark.slow,
@@ -68,6 +69,37 @@ def test_a_relay_of_another_authority_is_not_spoken_to(stranger):
     )
 
     assert online(stranger) == len(SITES)
+
+
+@pytest.mark.lengthy
+@pytest.mark.parametrize(
+    ("says", "machine", "changes"),
+    [
+        ("address already in use", "relay", {"state.db": "other.db"}),
+        ("address already in use", "south", {}),
+        ("Hostname mismatch", "south", {"relay.example.org": "127.0.0.1"}),
+        ("Connection attempt failed, retrying", "south", {":8000": ":9"}),
+        ("SuperExec terminated gracefully", "coordinator", {"runtime.": "other."}),
+    ],
+)
+def test_what_the_table_of_failures_says_is_seen(consortium, says, machine, changes):
+    """A port that is taken, a wrong name or secret, no way to the relay."""
+    text = service(machine if machine in ("relay", "coordinator") else "site")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    if says != "address already in use":
+        text = text.replace("--port 9094", f"--port {free_port()}")
+    (consortium.folder("coordinator") / "other.secret").write_bytes(bytes(32))
+
+    assert says in PAGE.read_text()
+    consortium.start(text, machine, "second")
+    try:
+        log = consortium.log("second")
+        consortium.until(lambda: says in log.read_text(), says)
+    finally:
+        consortium.kill("second")
+        log.unlink()
 
 
 def only_certificate_authority() -> str:
