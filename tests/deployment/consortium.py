@@ -21,6 +21,7 @@ from tests.deployment.guide import ROOT, Block, blocks, only
 
 SITES = ("north", "south", "east")
 PLACE = "/srv/fedglmm"
+ACTIVE = "SuperNode ID:"  # what a SuperNode says when the relay has let it in
 SCP = re.compile(r"\bscp (.+?) (\S+)\.example\.org:" + PLACE + r"(/\S*?)(;?)(?=\s|$)")
 
 
@@ -39,6 +40,7 @@ class Consortium:
     relay_port: int = field(default_factory=free_port)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
+    _runs: dict[int, Path] = field(default_factory=dict)
 
     def folder(self, machine: str) -> Path:
         """What is /srv/fedglmm on a machine; made with its programs."""
@@ -145,6 +147,12 @@ class Consortium:
 
     def await_online(self, count: int = len(SITES)) -> None:
         """Wait until so many SuperNodes are online."""
+        logs = [self.log(name) for name in self.running if name in SITES]
+        # A look into files first: ``flwr`` takes a second of a core each time.
+        self.until(
+            lambda: all(ACTIVE in log.read_text() for log in logs),
+            "every SuperNode is known to the relay",
+        )
 
         def online() -> bool:
             nodes = self.flwr("supernode ls study")["nodes"]
@@ -157,7 +165,7 @@ class Consortium:
         said = self.run(f"flwr {command} --format json", "coordinator")
         return dict(json.loads(said[said.index("{") :]))
 
-    def submit(self, folder: str, **config: float) -> int:
+    def submit(self, folder: str, **config: float | str) -> int:
         """Start a run into a folder of the coordinator; its number."""
         place = self.folder("coordinator")
         values = {
@@ -168,11 +176,17 @@ class Consortium:
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         (place / f"{folder}.toml").write_text("\n".join(lines) + "\n")
-        return int(self.flwr(f"run {PLACE}/app study -c {folder}.toml")["run-id"])
+        run = int(self.flwr(f"run {PLACE}/app study -c {folder}.toml")["run-id"])
+        self._runs[run] = place / folder
+        return run
 
     def ended(self, run: int) -> tuple[str, str]:
         """Status and details of a run when it has ended."""
         entries: list[dict[str, Any]] = []
+        # Either is written shortly before the end.
+        place = self._runs[run]
+        signs = (place / "result.json", place / "coordinator.log")
+        self.until(lambda: any(map(Path.exists, signs)), f"run {run} has an outcome")
 
         def over() -> bool:
             entries[:] = self.flwr(f"ls study --run-id {run}")["runs"]

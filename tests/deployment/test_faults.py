@@ -4,6 +4,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -19,93 +20,24 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def stranger(consortium) -> Iterator[Consortium]:
-    """A machine with everything that the site south has, and another SuperNode key."""
-    south, folder = consortium.folder("south"), consortium.folder("stranger")
-    for name in ("flower.env", "ca.crt", "site.toml", "node.key"):
-        shutil.copy(south / name, folder / name)
-    yield consortium
-    if "stranger" in consortium.running:
-        consortium.kill("stranger")
-    shutil.rmtree(folder)
-
-
-def online(consortium: Consortium) -> int:
-    """Number of SuperNodes that the relay takes for online."""
-    nodes = consortium.flwr("supernode ls study")["nodes"]
-    return sum(node["status"] == "online" for node in nodes)
-
-
-def test_a_key_that_nobody_registered_is_turned_away(stranger):
-    """The SuperNode ends and says why; the relay has one node for each site."""
-    folder = stranger.folder("stranger")
-    (folder / "node.key").unlink()
-    stranger.run('ssh-keygen -q -t ecdsa -b 384 -N "" -f node.key', "stranger")
-
-    stranger.start(service("site"), "stranger")
-    status = stranger.running["stranger"].wait(timeout=120)
-
-    assert status != 0
-    said = stranger.log("stranger").read_text()
-    assert "Exit Code: 305" in said
-    assert "[code: 2004] Failed to activate SuperNode" in said
-    assert "Traceback" not in said
-    assert online(stranger) == len(SITES)
-
-
-def test_a_relay_of_another_authority_is_not_spoken_to(stranger):
-    """With the wrong ca.crt nothing is sent, and the log names the certificate."""
-    folder = stranger.folder("stranger")
-    (folder / "ca.crt").unlink()
-    authority = only_certificate_authority()
-    stranger.run(authority, "stranger")
-
-    stranger.start(service("site"), "stranger")
-    log = stranger.log("stranger")
-    stranger.until(
-        lambda: "certificate verify failed" in log.read_text().lower(),
-        "the SuperNode names the certificate",
-    )
-
-    assert online(stranger) == len(SITES)
-
-
-@pytest.mark.lengthy
-@pytest.mark.parametrize(
-    ("says", "machine", "changes"),
-    [
-        ("address already in use", "relay", {"state.db": "other.db"}),
-        ("address already in use", "south", {}),
-        ("Hostname mismatch", "south", {"relay.example.org": "127.0.0.1"}),
-        ("Connection attempt failed, retrying", "south", {":8000": ":9"}),
-        ("SuperExec terminated gracefully", "coordinator", {"runtime.": "other."}),
-    ],
-)
-def test_what_the_table_of_failures_says_is_seen(consortium, says, machine, changes):
-    """A port that is taken, a wrong name or secret, no way to the relay."""
-    text = service(machine if machine in ("relay", "coordinator") else "site")
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    if says != "address already in use":
-        text = text.replace("--port 9094", f"--port {free_port()}")
-    (consortium.folder("coordinator") / "other.secret").write_bytes(bytes(32))
-
-    assert says in PAGE.read_text()
-    consortium.start(text, machine, "second")
-    try:
-        log = consortium.log("second")
-        consortium.until(lambda: says in log.read_text(), says)
-    finally:
-        consortium.kill("second")
-        log.unlink()
-
-
 def only_certificate_authority() -> str:
     """The guide's command for a certificate authority."""
     (text,) = [b.text for b in blocks() if "study CA" in b.text]
     return text
+
+
+def stranger(consortium: Consortium, name: str) -> None:
+    """Start what has all that the site south has, but the right key or ``ca.crt``."""
+    south, folder = consortium.folder("south"), consortium.folder(name)
+    for file in ("flower.env", "ca.crt", "site.toml", "node.key"):
+        shutil.copy(south / file, folder / file)
+    if name == "unregistered":
+        (folder / "node.key").unlink()
+        consortium.run('ssh-keygen -q -t ecdsa -b 384 -N "" -f node.key', name)
+    else:
+        (folder / "ca.crt").unlink()
+        consortium.run(only_certificate_authority(), name)
+    consortium.start(service("site"), name)
 
 
 @contextmanager
@@ -133,11 +65,82 @@ def statuses(consortium: Consortium, folder: str) -> dict[str, str]:
     return {s["site"]: s["status"] for s in consortium.result(folder)["sites"]}
 
 
-def test_a_site_slower_than_the_deadline_is_missing(consortium):
-    """The others are fitted if they are a quorum."""
+@dataclass(frozen=True)
+class Troubles:
+    """
+    A run in which a site sleeps, and all that went wrong in the meantime.
+
+    Parameters
+    ----------
+    slow, keyless : tuple of str
+        How that run ended, and one of a coordinator without its key: status, details.
+    strangers : mapping
+        What each stranger said.
+    online : int
+        SuperNodes that the relay took for online.
+    told : str
+        The log of the keyless run, and the relay's.
+    """
+
+    slow: tuple[str, str]
+    keyless: tuple[str, str]
+    strangers: dict[str, str]
+    online: int
+    told: str
+
+
+@pytest.fixture(scope="module")
+def troubles(consortium) -> Troubles:
+    """One after the other they would take four times as long."""
+    office, names = consortium.folder("coordinator"), ("unregistered", "elsewhere")
+    shutil.copytree(office / "keys" / "sites", office / "no-key" / "sites")
     with asleep(consortium, "south"):
-        run = consortium.submit("slow", deadline=30.0, quorum=2)
-        status, details = consortium.ended(run)
+        slow = consortium.submit("slow", deadline=30.0, quorum=2)
+        missing = {"keys-dir": str(office / "no-key")}
+        keyless = consortium.submit("keyless", **missing)
+        for name in names:
+            stranger(consortium, name)
+        logs = {name: consortium.log(name) for name in names}
+        status = consortium.running["unregistered"].wait(timeout=120)
+        assert status != 0
+        consortium.until(
+            lambda: (
+                "certificate verify failed" in logs["elsewhere"].read_text().lower()
+            ),
+            "the SuperNode names the certificate",
+        )
+        nodes = consortium.flwr("supernode ls study")["nodes"]
+        ended = consortium.ended(slow), consortium.ended(keyless)
+    told = consortium.run(f"flwr log {keyless} study --show", "coordinator")
+    for name in names:
+        consortium.kill(name)
+    return Troubles(
+        *ended,
+        strangers={name: log.read_text() for name, log in logs.items()},
+        online=sum(node["status"] == "online" for node in nodes),
+        told=told + consortium.log("relay").read_text(),
+    )
+
+
+def test_a_key_that_nobody_registered_is_turned_away(troubles):
+    """The SuperNode ends and says why; the relay has one node for each site."""
+    said = troubles.strangers["unregistered"]
+
+    assert "Exit Code: 305" in said
+    assert "[code: 2004] Failed to activate SuperNode" in said
+    assert "Traceback" not in said
+    assert troubles.online == len(SITES)
+
+
+def test_a_relay_of_another_authority_is_not_spoken_to(troubles):
+    """With the wrong ca.crt nothing is sent, and the log names the certificate."""
+    assert "certificate verify failed" in troubles.strangers["elsewhere"].lower()
+    assert troubles.online == len(SITES)
+
+
+def test_a_site_slower_than_the_deadline_is_missing(consortium, troubles):
+    """The others are fitted if they are a quorum."""
+    status, details = troubles.slow
 
     assert status == "finished:completed", details
     assert statuses(consortium, "slow") == {
@@ -145,6 +148,18 @@ def test_a_site_slower_than_the_deadline_is_missing(consortium):
         "north": "used",
         "south": "missing",
     }
+
+
+def test_a_failed_run_tells_no_more_than_its_code(consortium, troubles):
+    """Status, details and logs at the relay hold neither path nor exception."""
+    status, details = troubles.keyless
+
+    assert status == "finished:failed"
+    assert "key-invalid: a key file is missing or not usable" in details
+    assert "key-invalid: a key file is missing or not usable" in troubles.told
+    assert "coordinator.key" not in troubles.told + details
+    log = consortium.folder("coordinator") / "keyless" / "coordinator.log"
+    assert "coordinator.key" in log.read_text()
 
 
 @contextmanager
@@ -206,3 +221,34 @@ def test_a_relay_that_restarts_during_the_wait_loses_nothing(consortium):
 
     assert status == "finished:completed", details
     assert set(statuses(consortium, "restarted").values()) == {"used"}
+
+
+@pytest.mark.lengthy
+@pytest.mark.parametrize(
+    ("says", "machine", "changes"),
+    [
+        ("address already in use", "relay", {"state.db": "other.db"}),
+        ("address already in use", "south", {}),
+        ("certificate is not valid for", "south", {"relay.example.org": "127.0.0.1"}),
+        ("Connection attempt failed, retrying", "south", {":8000": ":9"}),
+        ("SuperExec terminated gracefully", "coordinator", {"runtime.": "other."}),
+    ],
+)
+def test_what_the_table_of_failures_says_is_seen(consortium, says, machine, changes):
+    """A port that is taken, a wrong name or secret, no way to the relay."""
+    text = service(machine if machine in ("relay", "coordinator") else "site")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    if says != "address already in use":
+        text = text.replace("--port 9094", f"--port {free_port()}")
+    (consortium.folder("coordinator") / "other.secret").write_bytes(bytes(32))
+
+    assert says in PAGE.read_text()
+    consortium.start(text, machine, "second")
+    try:
+        log = consortium.log("second")
+        consortium.until(lambda: says in log.read_text(), says)
+    finally:
+        consortium.kill("second")
+        log.unlink()

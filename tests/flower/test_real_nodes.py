@@ -51,19 +51,6 @@ def test_four_supernodes_answer_a_superlink(federation, run_config, tmp_path):
     check(federation)
 
 
-def test_a_failed_run_tells_no_more_than_its_code(federation, run_config, tmp_path):
-    """Status, details and logs at the SuperLink hold neither path nor exception."""
-    (federation.root / "keys" / "coordinator.key").unlink()
-    with PrivateSuperLink(tmp_path / "flwr") as superlink:
-        run = superlink.run(ROOT, run_config)
-        status, details = follow(superlink, run)
-    stored = b"".join(p.read_bytes() for p in (tmp_path / "flwr").glob("*.log"))
-
-    assert status == "finished:failed"
-    assert "key-invalid: a key file is missing or not usable" in details
-    assert b"coordinator.key" not in stored + details.encode()
-
-
 def test_the_simulation_engine_runs_the_app(federation, run_config, tmp_path):
     """Ray's virtual SuperNodes take their sites from ``sites-dir``."""
     sites = {"sites-dir": str(federation.root / "sites")}
