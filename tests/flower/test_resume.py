@@ -131,7 +131,7 @@ def test_a_new_run_in_the_same_folder_keeps_the_earlier_one(
 
 def test_a_run_is_fitted_again_by_its_own_terms(federation, run_config):
     """Its quorum is kept beside it, and counts unless another is given."""
-    config = RunConfig.of({**run_config, "quorum": 3, "deadline": 0.5})
+    config = RunConfig.of({**run_config, "quorum": 3, "deadline": 2.0})
     with federation.grid(silent=[1]) as grid:
         run_round(grid, config, lambda *_: None)
     before = Result.load(config.run_dir)
