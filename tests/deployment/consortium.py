@@ -93,7 +93,7 @@ class Consortium:
             capture_output=True,
             text=True,
             check=False,
-            timeout=170,
+            timeout=400,
         )
         if check and done.returncode:
             raise AssertionError(f"{machine}: {text}\n{done.stdout}{done.stderr}")
