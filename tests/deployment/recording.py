@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 KEPT = "kept_for_the_test"
+HEAD = 8
+CHUNK = 2**20
 
 
 def record(database: Path) -> None:
@@ -58,12 +62,39 @@ def found(
     """Where any of the numbers or texts stands."""
     needles = [trace for value in values for trace in traces(value)]
     needles += [text.encode() for text in texts]
+    short = [needle for needle in needles if len(needle) < HEAD]
+    long = [needle for needle in needles if len(needle) >= HEAD]
     return [
         f"{place}: {needle!r}"
         for place, content in places
-        for needle in needles
-        if needle in content
+        for needle in [*(n for n in short if n in content), *_inside(long, content)]
     ]
+
+
+def _inside(needles: list[bytes], content: bytes) -> set[bytes]:
+    """
+    Which of many needles stand in a content, in one pass over it.
+
+    Needles are known by their first eight bytes as one number, and of these by the
+    lowest two: what is left is compared in full.
+    """
+    by_head: dict[int, list[bytes]] = {}
+    for needle in needles:
+        by_head.setdefault(int.from_bytes(needle[:HEAD], "little"), []).append(needle)
+    heads = np.array(sorted(by_head), dtype="<u8")
+    likely = np.zeros(2**16, dtype=bool)
+    likely[heads & np.uint64(0xFFFF)] = True
+    inside: set[bytes] = set()
+    for start in range(0, len(content) - HEAD + 1, CHUNK):
+        size = min(CHUNK, len(content) - HEAD + 1 - start)
+        # A number from every byte on: the rows overlap.
+        numbers = np.ndarray((size,), "<u8", content, offset=start, strides=(1,))
+        places = np.flatnonzero(likely[numbers & np.uint64(0xFFFF)])
+        places = places[np.isin(numbers[places], heads)]
+        for at in places:
+            head = int(numbers[at])
+            inside |= {n for n in by_head[head] if content.startswith(n, start + at)}
+    return inside
 
 
 def _tables(link: sqlite3.Connection) -> list[str]:

@@ -118,13 +118,15 @@ def test_the_scan_reads_what_passes_the_relay(consortium):
     assert found((), ["sealed"], stored)
 
 
+@pytest.mark.parametrize("before", [0, 70_000, 2**20 - 3])
+@pytest.mark.parametrize("after", [0, 70_000])
 @pytest.mark.parametrize("trace", range(3))
-def test_the_scan_finds_a_planted_value(trace, tmp_path):
+def test_the_scan_finds_a_planted_value(trace, before, after, tmp_path):
     """A control: one number in a large file, as text or as a double of either order."""
     value = 51.123456789
     path = tmp_path / "flower" / "some.log"
     path.parent.mkdir()
-    path.write_bytes(bytes(70_000) + traces(value)[trace] + bytes(70_000))
+    path.write_bytes(bytes(before) + traces(value)[trace] + bytes(after))
     clean = [("elsewhere", bytes(1000))]
     places = [("some.log", path.read_bytes()), *clean]
 
