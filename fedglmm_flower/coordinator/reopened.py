@@ -68,7 +68,7 @@ class Reopened:
                 or self.released.is_joint
                 or all(part.model.factors)
             )
-            drawing = None if own else replace(self._drawn(), judged=judged)
+            drawing = None if own else self._drawn(judged=judged)
             return fit_releases(
                 self.released,
                 self.opened,
@@ -89,12 +89,20 @@ class Reopened:
                 "'fedglmm coordinator refit' fits the released model again"
             )
 
-    def _drawn(self) -> Drawing:
+    def _drawn(self, *, judged: bool) -> Drawing:
         self._require_exact()
-        if self._drawing is None:
+        held = self._drawing
+        if held is None or (judged and not held.judged):
             targets, tick = blocks_of(self.opened), self.options.tick
-            self._drawing = draw(self.released, self.opened, targets, self.seed, tick)
-        return self._drawing
+            held = self._drawing = draw(
+                self.released,
+                self.opened,
+                targets,
+                self.seed,
+                tick,
+                judged=judged,
+            )
+        return replace(held, judged=judged)
 
 
 def reopen(
