@@ -70,25 +70,15 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    keyring = keys_of_run(folder, saved, keys)
-    found = refit_releases(
-        part,
-        saved.sealed,
-        {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
-        run_id=saved.run_id,
-        identity=keyring.identity,
-        publics=keyring.publics,
-        manifest=saved.manifest_digest,
-        options=Options(
-            quorum=quorum,
-            seed=seed,
-            tick=tell,
-            draws=bootstrap,
-            # Kept beside the run: a call that was interrupted goes on.
-            store=folder / "bootstrap.jsonl" if bootstrap else None,
-        ),
+    options = Options(
+        quorum=quorum,
+        seed=seed,
+        tick=tell,
+        draws=bootstrap,
+        # Kept beside the run: a call that was interrupted goes on.
+        store=folder / "bootstrap.jsonl" if bootstrap else None,
     )
-    result = Result.of(found)
+    result = Result.of(refit_releases(part, _opened(folder, saved, keys, options)))
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         write_study(part.study, target / "study.toml")
@@ -124,7 +114,13 @@ def reopened(
         With the cause and the cure.
     """
     folder = Path(run)
-    saved = RunFolder(folder).read()
+    options = Options(quorum=quorum, seed=seed, tick=tell)
+    return _opened(folder, RunFolder(folder).read(), keys, options)
+
+
+def _opened(
+    folder: Path, saved: SavedRun, keys: Path | str | None, options: Options
+) -> Reopened:
     keyring = keys_of_run(folder, saved, keys)
     return reopen(
         saved.study,
@@ -134,7 +130,7 @@ def reopened(
         identity=keyring.identity,
         publics=keyring.publics,
         manifest=saved.manifest_digest,
-        options=Options(quorum=quorum, seed=seed, tick=tell),
+        options=options,
     )
 
 
