@@ -51,8 +51,8 @@ def table(patients: int = 1500, seed: int = 13) -> pd.DataFrame:
 def run(folder: Path) -> Result:
     """One round over the ten hospitals under noise, with its report."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = table()
-    rows.to_csv(folder / "readmission.csv", index=False)
+    rows = folder / "readmission.csv"
+    table().to_csv(rows, index=False)
     result = simulate(
         rows,
         study=STUDY,

@@ -122,5 +122,7 @@ CSS = f"{_LIGHT}{_DARK}{_RULES}@media print {{{_PAPER}}}\n"
 # Sheets for a PDF: as printed, whatever theme the reader has.
 SHEETS = f"""{_LIGHT}{_RULES}{_PAPER}
 @page {{ size: A4; margin: 16mm 14mm; }}
-body {{ max-width: 182mm; margin: 0 auto; print-color-adjust: exact; }}
+body {{ print-color-adjust: exact; }}
+@media screen {{ body {{ width: 210mm; max-width: 100%; margin: 0 auto;
+  padding: 16mm 14mm; }} }}
 """
