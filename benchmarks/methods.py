@@ -6,7 +6,7 @@ effect or with effects that vary between sites by DerSimonian and Laird), one ro
 one round and a Newton step, and the iterative way, on GUSTO-I and on the districts of
 the contraception survey, of which many are too small for a fit of their own.
 
-Run: ``python -m benchmarks.methods``; about three minutes.
+Run: ``python -m benchmarks.methods``; about four minutes of processor time.
 """
 
 import argparse

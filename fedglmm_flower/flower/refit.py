@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import KeyFileError, UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
@@ -89,7 +89,20 @@ def refit(
 def keys_of_run(
     folder: Path, saved: SavedRun, keys: Path | str | None
 ) -> CoordinatorKeys:
-    """Keys that open the releases of a run, which may have been rotated since."""
+    """
+    Keys that open the releases of a run, which may have been rotated since.
+
+    Raises
+    ------
+    KeyFileError
+        If there are none, or they are not usable.
+    """
+    if keys is None and not (folder / "keys").is_dir():
+        # A simulation leaves them there; in a consortium they stand elsewhere.
+        raise KeyFileError(
+            f"{folder}: has no folder 'keys'; the coordinator's keys, which the sites "
+            "sealed their releases to, are required; name their folder with --keys"
+        )
     return read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
