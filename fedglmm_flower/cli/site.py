@@ -46,7 +46,7 @@ def preview(
     """
     asked = read_study(study)
     here = _with_approvals(read_site_config(config), config)
-    check_expected(asked, here.site)
+    check_expected(asked, here.site, here.policy.min_sites)
     if here.privacy is not None:
         plain = noise_preview(asked, here.privacy)
         text = json.dumps(plain) if as_json else noise_text(here.site, plain)
@@ -54,7 +54,9 @@ def preview(
         return
     answered = here.frozen.of(asked.digest) is not None
     key = here.frozen.key() if answered else b""
-    found = summarise_clusters(asked, here.source, site=here.site, key=key)
+    found = summarise_clusters(
+        asked, here.source, site=here.site, key=key, unit=here.policy.unit
+    )
     here.frozen.require_same(asked.digest, found.snapshot)
 
     def cleared() -> ClearedSite:

@@ -244,6 +244,7 @@ class SiteDesk:
             Wire(encode_release, decode_release),
             site=self.site,
             key=b"" if self.frozen is None else self.frozen.key(),
+            least=self.policy.min_sites,
         )
         payload = encode_release(released)
         # The ledger has decided by rows, price and mechanism which draw this is: its

@@ -86,9 +86,9 @@ def answer(
         See :func:`summarise` and :func:`clear`; also if its sums differ by few rows
         from those that the site sent for another study.
     """
-    check_expected(study, site)
+    check_expected(study, site, policy.min_sites)
     key = b"" if frozen is None else frozen.key()
-    found = summarise_clusters(study, source, site=site, key=key)
+    found = summarise_clusters(study, source, site=site, key=key, unit=policy.unit)
     if frozen is not None:
         frozen.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
@@ -117,9 +117,8 @@ def require_apart(
     DisclosureError
         If they differ by few rows from those of another study.
     """
-    rows = row_sets(
-        places for path, places in found.places.items() if path not in cleared.left_out
-    )
+    sent = (path for path in found.places if path not in cleared.left_out)
+    rows = row_sets((found.places[path] for path in sent), found.units)
     if policy.enabled and policy.compare_answers:
         frozen.require_apart(study.digest, rows, policy.min_cell)
     return rows
@@ -166,26 +165,43 @@ def clear_rows(
         def name(path: Path) -> Path | None:
             return remainder if path in small else None
 
-        pooled = summarise_clusters(study, source, site=site, name=name, key=key)
+        pooled = summarise_clusters(
+            study, source, site=site, name=name, key=key, unit=policy.unit
+        )
         require_unchanged((found.snapshot, pooled.snapshot), source.name)
         return pooled.clusters[remainder]
 
     return clear_site(study, found, policy, pool)
 
 
-def check_expected(study: Study, site: str) -> None:
+def check_expected(study: Study, site: str, least: int = 1) -> None:
     """
-    Refuse a study that asks other sites than this one.
+    Refuse a study that asks other sites than this one, or too few.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    site : str
+        Name of this site.
+    least : int
+        Fewest sites of a study that it takes part in.
 
     Raises
     ------
     StudyMismatchError
-        If the site is none of the study's.
+        If the site is none of the study's, or these are fewer.
     """
     if site not in study.sites:
         raise StudyMismatchError(
             f"study {study.name!r}: does not expect the site {site!r}; the site must "
             "be one of the study's sites; correct the name in site.toml"
+        )
+    if len(study.sites) < least:
+        raise StudyMismatchError(
+            f"study {study.name!r}: expects {len(study.sites)} sites; at least {least} "
+            "are required by 'min_sites' of this site's policy, for of few sites each "
+            "tells the others' estimates by subtraction; ask with more sites"
         )
 
 

@@ -225,7 +225,7 @@ def test_clusters_are_those_that_the_policy_lists(answer, tmp_path):
     assert {one.n_rows for one in answer(study, frame, moved).clusters} == {None}
     with pytest.raises(PolicyError, match="another depth"):
         answer(study, frame, replace(PRIVACY, clusters=(("a", "b"),)))
-    with pytest.raises(PolicyError, match="the unit that is protected"):
+    with pytest.raises(StudyMismatchError, match="the unit that is protected"):
         answer(study, frame, replace(listed, unit_column="ward"))
 
 
