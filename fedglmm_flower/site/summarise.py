@@ -13,29 +13,18 @@ from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.marginal_shape import marginal_shape
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
-from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
 from fedglmm_flower.site.dominance import (
     Contributions,
-    valued_columns,
-    watched_columns,
 )
 from fedglmm_flower.site.judge_windows import with_leverage
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
-from fedglmm_flower.site.measures import (
-    levels_on_rows,
-    measured_columns,
-    response_totals,
-    unequal_measures,
-)
-from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
+from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.public_anchor import PublicSums
 from fedglmm_flower.site.row_sets import RowPlaces
 from fedglmm_flower.site.snapshot import Snapshot, require_unchanged
 from fedglmm_flower.site.source import TableSource
-from fedglmm_flower.site.sums import sums
-from fedglmm_flower.site.unit_values import UnitValues, count_unit_values
+from fedglmm_flower.site.tally import Tally
 from fedglmm_flower.site.units import UnitCodes, require_unit_unused, with_units
-from fedglmm_flower.site.values import ValueCounts, count_values
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.products import join_set, split_set
@@ -117,7 +106,7 @@ def summarise_clusters(
     anchored = any(split_set(offered)[0] == "anchored" for offered, _ in study.offers)
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
     reader = _Reader(study, source, name, size, key, unit)
-    tallies: dict[Path, _Tally] = {}
+    tallies: dict[Path, Tally] = {}
     most = _KEPT_CELLS // (len(model.atoms) + 4)
     kept: dict[Path, list[AtomRows]] | None = {}
     n_rows = n_missing = 0
@@ -125,7 +114,7 @@ def summarise_clusters(
         n_missing += missing
         for path, places, columns, rows in parts:
             if path not in tallies:
-                tallies[path] = _Tally(
+                tallies[path] = Tally(
                     np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model)
                 )
             tally = tallies[path]
@@ -172,7 +161,7 @@ def _summed(study: Study) -> tuple[Statistic, ...]:
 
 
 def _require_sums(
-    tallies: Mapping[Path, "_Tally"], where: str, n_missing: int, names: Sequence[str]
+    tallies: Mapping[Path, "Tally"], where: str, n_missing: int, names: Sequence[str]
 ) -> None:
     if not tallies:
         raise EmptySiteError(
@@ -276,93 +265,6 @@ def _rows_again(
             held[path].append(rows)
         for path in share:
             yield path, partial(iter, held[path])
-
-
-class _Tally:
-    """Sums of a cluster in the making."""
-
-    def __init__(
-        self, values: FloatArray, at_public: PublicSums | None, places: RowPlaces
-    ) -> None:
-        self.places = places
-        self.values = values
-        self.at_public = at_public
-        self.n_rows = 0
-        self.cells: CellCounts | None = None
-        self.dominance = Contributions()
-        self.measures = Contributions()
-        self.by_level = Contributions()
-        self.values_at: dict[str, ValueCounts | UnitValues] = {}
-
-    def add(
-        self,
-        model: Model,
-        statistics: tuple[Statistic, ...],
-        columns: Mapping[str, FloatArray],
-        rows: AtomRows,
-    ) -> None:
-        """Add the rows of a batch."""
-        self.n_rows += len(rows.response)
-        with np.errstate(over="ignore", invalid="ignore"):  # refused later
-            self.values += sums(model, statistics, rows)
-        if self.at_public is not None:
-            self.at_public.add(rows)
-        each = row_cells(model, rows)
-        counted = count_cells(each.codes, each.rows, *each.responses)
-        counted = replace(counted, by_unit=each.by_unit)
-        self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
-        watched, units = watched_columns(model, columns, rows), rows.units
-        self.dominance.add(watched, units)
-        measures = unequal_measures(model, rows)
-        self.measures.add(measures, units)
-        totals = response_totals(model, rows)
-        for level, mask in levels_on_rows(model, rows):
-            own = None if units is None else units[mask]
-            parts = {f"{name} x {level}": m[mask] for name, m in measures.items()}
-            self.by_level.add(parts, own)
-            parts = {f"{name} x {level}": t[mask] for name, t in totals.items()}
-            self.dominance.add(parts, own)
-        self.dominance.add(measured_columns(model, measures, columns), units)
-        for name in valued_columns(model, watched):
-            known, column = self.values_at.get(name), watched[name]
-            if units is None:
-                assert not isinstance(known, UnitValues)  # noqa: S101 - of rows
-                self.values_at[name] = count_values(known, column, each)
-            else:
-                assert not isinstance(known, ValueCounts)  # noqa: S101 - of units
-                self.values_at[name] = count_unit_values(known, column, units, each)
-
-    def moments(
-        self,
-        study: Study,
-        site: str,
-        order: int,
-        statistics: tuple[Statistic, ...],
-        n_missing: int,
-    ) -> Moments:
-        """The sums when all rows are in."""
-        assert self.cells is not None  # noqa: S101 - a tally has rows
-        public, at_anchor = self.at_public, {}
-        more: dict[Statistic, float] = {}
-        if public is not None:
-            more = public.values(release_statistics(study.model, "public", 1))
-            at_anchor = public.at_anchor.found()
-        return Moments(
-            study_digest=study.digest,
-            site=site,
-            order=order,
-            statistics=(*statistics, *more),
-            values=np.append(self.values, list(more.values())),
-            n_rows=self.n_rows,
-            n_missing=n_missing,
-            cells=self.cells,
-            dominance=self.dominance.found(),
-            value_counts=self.values_at,
-            at_anchor=at_anchor,
-            measures=self.measures.found(),
-            by_level=self.by_level.found(),
-            units=self.places.units(),
-        )
 
 
 def _with_anchor(
