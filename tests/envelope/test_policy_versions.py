@@ -83,7 +83,7 @@ def test_a_version_that_is_taken_out_is_missed(path):
         path.write_text("\n[[version]]".join((head, *rest)))
         with pytest.raises(PolicyError, match="sign-policy"):
             read_versions(path)
-    path.write_text("\n[[version]]".join((head, one)))
+    path.write_text(f"{head}\n[[version]]{one}")
     with pytest.raises(PolicyError, match="not as it was signed"):
         require_signed(path, TWO, SITE.public, demanded=True)
 
