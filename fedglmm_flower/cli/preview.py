@@ -1,6 +1,6 @@
 """What would leave a site and what stays, cluster by cluster, for its officer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,7 +77,11 @@ class Preview:
 
 
 def preview_of(
-    study: Study, found: SiteMoments, policy: Policy, clear: Callable[[], ClearedSite]
+    study: Study,
+    found: SiteMoments,
+    policy: Policy,
+    clear: Callable[[], ClearedSite],
+    between: Sequence[Finding] = (),
 ) -> Preview:
     """
     Ask the gate, and keep what it says.
@@ -92,6 +96,8 @@ def preview_of(
         The officer's thresholds.
     clear : callable
         The gate.
+    between : sequence of Finding
+        What it finds between this study and earlier ones, once it was asked.
     """
     model = study.moment_model
     refused: DisclosureError | None = None
@@ -108,7 +114,7 @@ def preview_of(
             pairs = zip(one.statistics, one.values, strict=True)
             lines = [(describe(model, s), float(v)) for s, v in pairs]
             rows, units = one.moments.n_rows, one.moments.units
-            parts.append(Part(path, rows, one.findings, lines, units))
+            parts.append(Part(path, rows, (*one.findings, *between), lines, units))
         small = None if cleared.small is None else asdict(cleared.small)
     statistics = study.statistics(offer[1], offer[0])
     for path, moments in found.clusters.items():
@@ -118,6 +124,6 @@ def preview_of(
         passed = exists and all(finding.passed for finding in findings)
         if refused or not passed:
             rows, units = moments.n_rows, moments.units
-            parts.append(Part(path, rows, findings, [], units))
+            parts.append(Part(path, rows, (*findings, *between), [], units))
     n_rows = sum(moments.n_rows for moments in found.clusters.values())
     return Preview(offer, n_rows, found.n_missing, parts, small, refused)

@@ -22,8 +22,14 @@ from fedglmm_flower.flower.site_files import (
     release_to_file,
 )
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.answer import check_expected, clear_rows, require_apart
+from fedglmm_flower.site.answer import (
+    check_expected,
+    clear_rows,
+    require_apart,
+    rows_apart,
+)
 from fedglmm_flower.site.clusters import ClearedSite
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import read_study
 
@@ -66,14 +72,18 @@ def preview(
     )
     here.frozen.require_same(asked.digest, found.snapshot)
 
+    between: list[Finding] = []
+
     def cleared() -> ClearedSite:
         one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
         )
-        require_apart(asked, found, one, here.policy, here.frozen)
+        _, apart = rows_apart(asked, found, one, here.policy, here.frozen)
+        between.append(apart)
+        require_apart(apart)
         return one
 
-    shown = preview_of(asked, found, here.policy, cleared)
+    shown = preview_of(asked, found, here.policy, cleared, between)
     if as_json:
         plain = preview_plain(shown, asked, here, version)
         typer.echo(json.dumps(plain, ensure_ascii=False))

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from fedglmm_flower.errors import StudyMismatchError
+from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
@@ -93,7 +94,8 @@ def answer(
         frozen.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
     if frozen is not None:
-        rows = require_apart(study, found, cleared, policy, frozen)
+        rows, apart = rows_apart(study, found, cleared, policy, frozen)
+        require_apart(apart)
     released = (mechanism or NoNoise()).release(cleared)
     if frozen is not None:
         # Only now: of what the gate refused nothing is known outside.
@@ -102,26 +104,32 @@ def answer(
     return Answer(released, found.snapshot)
 
 
-def require_apart(
+def rows_apart(
     study: Study,
     found: SiteMoments,
     cleared: ClearedSite,
     policy: Policy,
     frozen: FrozenSnapshots,
-) -> RowSets:
+) -> tuple[RowSets, Finding]:
+    """Which rows would go out in sums, and what these tell by difference."""
+    sent = (path for path in found.places if path not in cleared.left_out)
+    rows = row_sets((found.places[path] for path in sent), found.units)
+    if not (policy.enabled and policy.compare_answers):
+        return rows, Finding("differencing", True, "differencing: is not looked at")
+    return rows, frozen.differencing(study.digest, rows, policy.min_cell)
+
+
+def require_apart(apart: Finding) -> None:
     """
-    Which rows the sums that would go out are of, if these tell nothing by subtraction.
+    Refuse what tells of few rows by subtraction.
 
     Raises
     ------
     DisclosureError
-        If they differ by few rows from those of another study.
+        If it differs by few rows from the sums of another study.
     """
-    sent = (path for path in found.places if path not in cleared.left_out)
-    rows = row_sets((found.places[path] for path in sent), found.units)
-    if policy.enabled and policy.compare_answers:
-        frozen.require_apart(study.digest, rows, policy.min_cell)
-    return rows
+    if not apart.passed:
+        raise DisclosureError(f"disclosure: {apart.detail}")
 
 
 def clear_rows(

@@ -140,14 +140,22 @@ def rows_per_statistic(n: int, counted: str, sent: int, policy: Policy) -> Findi
 def spread_rules(shares: Mapping[str, Dominance], needed: float) -> Iterator[Finding]:
     """Weights that are all but zero for most rows are a window on the others."""
     for name, d in shares.items():
+        what, level = _apart(name)
         yield Finding(
             "effective-rows",
             d.rows >= needed,
-            f"effective rows: {name} is spread over {d.rows:.1f} rows, at least "
+            f"effective rows: {what} is spread over {d.rows:.1f} rows, at least "
             f"{needed:g} required",
+            "" if d.rows >= needed else level,
             found=d.rows,
             needed=needed,
         )
+
+
+def _apart(name: str) -> tuple[str, str]:
+    """What a share is of, and the level at fault, which no error message holds."""
+    what, inside, level = name.partition(" x [")
+    return (f"{what} in a level", level.removesuffix("]")) if inside else (name, "")
 
 
 def _leverage(
@@ -186,12 +194,15 @@ def dominance_rules(
     for name, d in shares.items():
         one = d.largest / d.total if d.total > 0 else 0.0
         two = (d.largest + d.second) / d.total if d.total > 0 else 0.0
+        kept = one < policy.dominance_one and two < policy.dominance_two
+        what, level = _apart(name)
         yield Finding(
             "dominance",
-            one < policy.dominance_one and two < policy.dominance_two,
-            f"dominance: the largest record of {name} is {one:.1%} and the two largest "
+            kept,
+            f"dominance: the largest record of {what} is {one:.1%} and the two largest "
             f"{two:.1%} of its sum, below {policy.dominance_one:.1%} and "
             f"{policy.dominance_two:.1%} required",
+            "" if kept else level,
             found=max(one / policy.dominance_one, two / policy.dominance_two),
             needed=1.0,
             at_most=True,

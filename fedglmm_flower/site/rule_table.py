@@ -24,7 +24,10 @@ RULES: Final = (
     ("dominance", "dominance_one", "largest and two largest {units} in a sum"),
     ("effective-rows", "min_effective_rows", "{units} that a weight is spread over"),
     ("leverage", "max_leverage", "largest share of one of the {units} in a square"),
+    ("differencing", "compare_answers", "{units} between this and an earlier answer"),
 )
+# Of these nothing is a count that tells of nobody.
+COUNTS: Final = ("cells", "response-cells", "nesting", "values", "differencing")
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,7 @@ def _required(rule: str, worst: Finding | None, policy: Policy) -> str:
     if rule == "expressions":
         return "allowed" if policy.allow_expressions else "none"
     needed = None if worst is None else worst.needed
-    none = (
-        " or none" if rule in ("cells", "response-cells", "nesting", "values") else ""
-    )
+    none = " or none" if rule in COUNTS else ""
     return "" if needed is None else f"at least {needed:g}{none}"
 
 

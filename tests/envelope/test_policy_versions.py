@@ -43,7 +43,9 @@ def test_to_sign_again_is_no_new_version(path):
     """And what was in force before can be signed anew, under a new number."""
     assert sign_version(path, TWO, SITE, NOW).number == 2
     assert sign_version(path, ONE, SITE, NOW).number == 3
-    assert require_signed(path, ONE, SITE.public, demanded=True).number == 3
+    version = require_signed(path, ONE, SITE.public, demanded=True)
+    assert version is not None
+    assert version.number == 3
 
 
 def test_without_a_version_the_policy_says_whether_one_is_required(tmp_path):

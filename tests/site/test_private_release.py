@@ -262,7 +262,8 @@ def test_what_is_refused_with_noise_is_refused_whatever_the_rows(
     """The same words and code for an empty table, an ordinary one, and one of text."""
     frames = (rows_of(0), rows_of(200), rows_of(50).astype(str).assign(y="text"))
     changes: dict[str, object] = {}
-    privacy, seen, least = PRIVACY, set(), 1
+    privacy, least = PRIVACY, 1
+    seen: set[tuple[object, ...]] = set()
     if fault == "unit":
         privacy = replace(PRIVACY, unit_column="nobody")
     elif fault == "level":

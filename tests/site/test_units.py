@@ -1,5 +1,7 @@
 """Patients with several rows: rules count patients, where the officer names them."""
 
+import contextlib
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ from fedglmm_flower.site import summarise as module
 from fedglmm_flower.site.answer import answer
 from fedglmm_flower.site.asked_points import AskedPoints
 from fedglmm_flower.site.clusters import clear_site
+from fedglmm_flower.site.database import Database
 from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.leverage import leverages
@@ -19,6 +22,7 @@ from fedglmm_flower.site.parquet import ParquetSource
 from fedglmm_flower.site.released import REMAINDER
 from fedglmm_flower.site.scored import Point
 from fedglmm_flower.site.scoring import score
+from fedglmm_flower.site.sql import SqlSource
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.site.unit_leverage import largest_unit_leverage
 from tests.site.conftest import ask, patients
@@ -146,6 +150,9 @@ def test_batches_and_formats_do_not_matter(tmp_path, monkeypatch):
     frame = of_one()
     frame.to_csv(tmp_path / "rows.csv", index=False)
     frame.to_parquet(tmp_path / "rows.parquet")
+    with contextlib.closing(sqlite3.connect(tmp_path / "rows.db")) as connection:
+        frame.to_sql("t", connection, index=False)
+    database = Database("sqlite:///rows.db").inside(tmp_path)
     study = ask("died ~ age + cost + stage", "binomial", order=2)
 
     def seen(source):
@@ -162,6 +169,7 @@ def test_batches_and_formats_do_not_matter(tmp_path, monkeypatch):
         FrameSource(frame.iloc[::-1]),
         CsvSource(tmp_path / "rows.csv"),
         ParquetSource(tmp_path / "rows.parquet"),
+        SqlSource(database, "SELECT * FROM t"),
     ):
         found, findings = seen(source)
         assert findings == expected
