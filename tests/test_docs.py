@@ -4,14 +4,24 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from fedglmm_flower.site.config import (
+    DisclosureTable,
+    KeysTable,
+    PolicyTable,
+    PrivacyTable,
+    SiteFile,
+)
 from fedglmm_flower.study import read_study
 from tests.command import fedglmm
 
@@ -58,6 +68,93 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, capsys, tmp_path):
 
     assert blocks
     assert capsys.readouterr().out
+
+
+def others_begin(folder):
+    """What an officer has got: a table, a study, and two public keys."""
+    rng = np.random.default_rng(11)
+    who = np.repeat(np.arange(1200), rng.integers(1, 4, 1200))
+    age, female = rng.uniform(20, 90, 1200), rng.integers(0, 2, 1200)
+    table = pd.DataFrame({
+        "patient_id": [f"p{k}" for k in who],
+        "site": np.array(["north", "south", "east"])[who % 3],
+        "age": age[who].round(), "female": female[who],
+    })  # fmt: skip
+    table["died"] = (rng.random(len(who)) < 0.2 + 0.004 * (table.age - 20)).astype(int)
+    table.to_csv(folder / "all.csv", index=False)
+    table[table.site == "north"].drop(columns="site").to_csv(
+        folder / "table.csv", index=False
+    )
+    asked = ("--formula", "died ~ age + female + (1 | site)", "--family", "binomial")
+    canonical = ("--release-set", "canonical", "--order", 2)
+    run = ("study", "init", folder / "all.csv", *asked, *canonical)
+    assert fedglmm(*run, "--out", folder / "study.toml").status == 0
+    keys = folder / "keys"
+    for name in ("coordinator", "owner", "sites/south", "sites/east"):
+        out = (keys / name).parent
+        assert fedglmm("keys", "new", Path(name).name, "--out", out).status == 0
+    for name in ("coordinator.pub", "owner.pub"):
+        shutil.copy(keys / name, folder / name)
+
+
+def others_sign(folder):
+    """The owner's manifest, once the site has sent its key."""
+    keys = folder / "keys"
+    shutil.copy(folder / "north.pub", keys / "sites" / "north.pub")
+    signed = fedglmm(
+        "study", "sign", folder / "study.toml", "--keys", keys,
+        "--owner", keys / "owner.key", "--expires", "2999-01-01",
+        "--out", folder / "manifest.toml",
+    )  # fmt: skip
+    assert signed.status == 0, signed.err
+
+
+def test_an_officer_gets_from_the_plan_to_the_ledger_by_the_guide(tmp_path, capsys):
+    """Every command of the page, in its order, with what others send in between."""
+    page = (DOCS / "privacy-officer.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(toml|sh)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    policy, told = tmp_path / "site.toml", []
+    with contextlib.chdir(tmp_path):
+        others_begin(tmp_path)
+        for kind, block in blocks:
+            if kind == "toml":
+                whole = policy.read_text() if block.startswith("[privacy]") else ""
+                policy.write_text(whole.partition("[privacy]")[0] + block)
+                if whole:
+                    early = fedglmm("site", "approve", "manifest.toml", "--study",
+                                    "study.toml", "--owner", "owner.pub")  # fmt: skip
+                    assert early.line[0] == "policy-invalid"
+                    assert "not as it was signed (version 1)" in early.err
+                continue
+            run_commands(block)
+            told.append(capsys.readouterr().out)
+            if "keys new" in block:
+                others_sign(tmp_path)
+    shown = "".join(told)
+
+    assert "version 1 of the policy was signed" in shown
+    assert "version 2 of the policy was signed" in shown
+    assert "policy: version 2, signed" in shown
+    assert "units (patient_id), which the rules count" in shown
+    assert "leverage" in shown
+    assert (tmp_path / "north.sealed").stat().st_size > 1000
+    assert "icu-2026: epsilon 1.000 of 3.000 spent" in shown
+    # A changed line is not in force.
+    policy.write_text(policy.read_text().replace("min_cell = 5", "min_cell = 4"))
+    ended = fedglmm("site", "release", "--config", policy, "--study",
+                    tmp_path / "study.toml", "--manifest", tmp_path / "manifest.toml",
+                    "--out", tmp_path / "again.sealed")  # fmt: skip
+    assert ended.line[0] == "policy-invalid"
+    assert not (tmp_path / "again.sealed").exists()
+
+
+def test_every_line_of_site_toml_is_in_the_officers_guide():
+    """A line that could be written and is not told would be a rule nobody set."""
+    page = (DOCS / "privacy-officer.md").read_text(encoding="utf-8")
+    tables = (SiteFile, PolicyTable, DisclosureTable, PrivacyTable, KeysTable)
+    for table in tables:
+        for name in table.model_fields:
+            assert re.search(rf"`(\[\w+\] )?{name}\b|`\[{name}\]", page), name
 
 
 def test_the_study_file_of_the_reference_is_one(tmp_path):

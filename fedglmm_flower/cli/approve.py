@@ -12,6 +12,7 @@ from fedglmm_flower.cli.passphrases import (
     passphrase_for,
 )
 from fedglmm_flower.envelope import read_identity, read_public, split_signed
+from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, require_signed
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.flower.admission import check_parties, utc_now
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, add_approval
@@ -37,7 +38,8 @@ def approve(
     Check a manifest and approve it: queries under it are answered from now on.
 
     Checked are the owner's signature, the study, expiry by this machine's clock, this
-    site's keys and its coordinator, and that the site's policy meets the demands.  The
+    site's keys and its coordinator, and that the site's policy is as it was signed and
+    meets the demands.  The
     approval goes to approvals.toml beside site.toml.
     """
     here = read_site_config(config)
@@ -55,10 +57,13 @@ def approve(
     manifest.check_time(now)
     key = here.identity_path
     passphrase = passphrase_for(key, passphrase_file, passphrase_env)
+    own = read_identity(key, passphrase).public
+    versions = config.parent / POLICY_VERSIONS
+    require_signed(versions, here.digest, own, demanded=here.signed)
     check_parties(
         manifest,
         site=here.site,
-        own=read_identity(key, passphrase).public,
+        own=own,
         coordinator=read_public(here.coordinator_path),
     )
     require_demands(here.policy, manifest.demands, where=f"site {here.site!r}")

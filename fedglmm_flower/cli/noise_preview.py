@@ -42,6 +42,7 @@ def noise_text(site: str, plain: dict[str, Any]) -> str:
     """The same for people."""
     return (
         f"site {site}: would send to study {plain['study'][:16]}..., with noise\n"
+        f"  policy: {plain['policy']}\n"
         f"  {plain['release_set']} set, order {plain['order']}: {plain['statistics']} "
         f"numbers and a noisy count, for {plain['clusters']} cluster(s)\n"
         f"  epsilon {plain['epsilon']:g}, delta {plain['delta']:g}, relation "

@@ -1,6 +1,6 @@
 """What would leave a site and what stays, cluster by cluster, for its officer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.moments import SiteMoments
+from fedglmm_flower.site.rule_table import rule_table
 from fedglmm_flower.site.words import describe
 from fedglmm_flower.study import Study
 
@@ -25,6 +26,8 @@ class Part:
         Its name: the one that leaves, or its own if it does not leave.
     n_rows : int
         Its rows.
+    units : int or None
+        Its units, where rows have them.
     findings : tuple of Finding
         What every rule says.
     lines : list of (str, float)
@@ -35,11 +38,12 @@ class Part:
     n_rows: int
     findings: tuple[Finding, ...]
     lines: list[tuple[str, float]]
+    units: int | None = None
 
-    @property
-    def plain(self) -> dict[str, Any]:
+    def plain(self, policy: Policy) -> dict[str, Any]:
         """Rules and numbers as plain JSON values."""
         return {
+            "rule_table": [line.plain for line in rule_table(self.findings, policy)],
             "rules": [vars(finding) for finding in self.findings],
             "statistics": [{"what": what, "value": v} for what, v in self.lines],
         }
@@ -73,7 +77,11 @@ class Preview:
 
 
 def preview_of(
-    study: Study, found: SiteMoments, policy: Policy, clear: Callable[[], ClearedSite]
+    study: Study,
+    found: SiteMoments,
+    policy: Policy,
+    clear: Callable[[], ClearedSite],
+    between: Sequence[Finding] = (),
 ) -> Preview:
     """
     Ask the gate, and keep what it says.
@@ -88,6 +96,8 @@ def preview_of(
         The officer's thresholds.
     clear : callable
         The gate.
+    between : sequence of Finding
+        What it finds between this study and earlier ones, once it was asked.
     """
     model = study.moment_model
     refused: DisclosureError | None = None
@@ -103,7 +113,8 @@ def preview_of(
             offer = (one.release_set, one.order)
             pairs = zip(one.statistics, one.values, strict=True)
             lines = [(describe(model, s), float(v)) for s, v in pairs]
-            parts.append(Part(path, one.moments.n_rows, one.findings, lines))
+            rows, units = one.moments.n_rows, one.moments.units
+            parts.append(Part(path, rows, (*one.findings, *between), lines, units))
         small = None if cleared.small is None else asdict(cleared.small)
     statistics = study.statistics(offer[1], offer[0])
     for path, moments in found.clusters.items():
@@ -112,6 +123,7 @@ def preview_of(
         exists = set(statistics) <= set(moments.statistics)
         passed = exists and all(finding.passed for finding in findings)
         if refused or not passed:
-            parts.append(Part(path, moments.n_rows, findings, []))
+            rows, units = moments.n_rows, moments.units
+            parts.append(Part(path, rows, (*findings, *between), [], units))
     n_rows = sum(moments.n_rows for moments in found.clusters.values())
     return Preview(offer, n_rows, found.n_missing, parts, small, refused)

@@ -1,16 +1,20 @@
 """``fedglmm site``: what an officer sees, and what a site sends and gets in files."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from fedglmm_flower.cli.approve import approve
 from fedglmm_flower.cli.noise_preview import noise_preview, noise_text
 from fedglmm_flower.cli.passphrases import FileOption, VariableOption, asking
-from fedglmm_flower.cli.preview import Preview, preview_of
+from fedglmm_flower.cli.preview import preview_of
+from fedglmm_flower.cli.preview_text import WIDTH, preview_plain, print_preview
+from fedglmm_flower.cli.sign_policy import sign_policy, version_words
 from fedglmm_flower.flower.approvals import APPROVALS, read_approvals
 from fedglmm_flower.flower.site_desk import ESTIMATES, FIT_CHECK
 from fedglmm_flower.flower.site_files import (
@@ -19,13 +23,20 @@ from fedglmm_flower.flower.site_files import (
     release_to_file,
 )
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.answer import check_expected, clear_rows, require_apart
+from fedglmm_flower.site.answer import (
+    check_expected,
+    clear_rows,
+    require_apart,
+    rows_apart,
+)
 from fedglmm_flower.site.clusters import ClearedSite
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.summarise import summarise_clusters
-from fedglmm_flower.study import Study, read_study
+from fedglmm_flower.study import read_study
 
 app = typer.Typer(help="Preview, send and receive at a site.", no_args_is_help=True)
 app.command("approve")(approve)
+app.command("sign-policy")(sign_policy)
 
 
 @app.callback()
@@ -47,29 +58,44 @@ def preview(
     """
     asked = read_study(study)
     here = _with_approvals(read_site_config(config), config)
-    check_expected(asked, here.site)
+    check_expected(asked, here.site, here.policy.min_sites)
+    version = version_words(here, config)
     if here.privacy is not None:
         plain = noise_preview(asked, here.privacy)
+        plain["policy"] = version
         text = json.dumps(plain) if as_json else noise_text(here.site, plain)
         typer.echo(text)
         return
     answered = here.frozen.of(asked.digest) is not None
     key = here.frozen.key() if answered else b""
-    found = summarise_clusters(asked, here.source, site=here.site, key=key)
+    found = summarise_clusters(
+        asked, here.source, site=here.site, key=key, unit=here.policy.unit
+    )
     here.frozen.require_same(asked.digest, found.snapshot)
+
+    between: list[Finding] = []
 
     def cleared() -> ClearedSite:
         one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
         )
-        require_apart(asked, found, one, here.policy, here.frozen)
+        _, apart = rows_apart(asked, found, one, here.policy, here.frozen)
+        between.append(apart)
+        require_apart(apart)
         return one
 
-    shown = preview_of(asked, found, here.policy, cleared)
+    shown = preview_of(asked, found, here.policy, cleared, between)
     if as_json:
-        typer.echo(json.dumps(_plain(shown, asked, here), ensure_ascii=False))
+        plain = preview_plain(shown, asked, here, version)
+        typer.echo(json.dumps(plain, ensure_ascii=False))
     else:
-        _print(shown, asked, here)
+        print_preview(
+            shown,
+            asked,
+            here,
+            version,
+            Console(width=None if sys.stdout.isatty() else WIDTH),
+        )
     if shown.refused is not None:
         raise shown.refused
 
@@ -115,61 +141,3 @@ def _with_approvals(here: SiteConfig, path: Path) -> SiteConfig:
     alone = () if here.require_manifest else here.approved
     under = (entry.study for entry in read_approvals(path.parent / APPROVALS))
     return replace(here, approved=(*alone, *under))
-
-
-def _plain(shown: Preview, asked: Study, here: SiteConfig) -> dict[str, Any]:
-    head = {
-        "site": here.site,
-        "study": asked.digest,
-        "approved": asked.digest in here.approved,
-        "release_set": None if shown.refused else shown.offer[0],
-        "order": None if shown.refused else shown.offer[1],
-        "n_rows": shown.n_rows,
-        "n_missing": shown.n_missing,
-    }
-    if not asked.clusters:
-        return {**head, **shown.parts[0].plain}
-    return {
-        **head,
-        "small_clusters": shown.small,
-        "clusters": [
-            {"cluster": list(part.path), "n_rows": part.n_rows, **part.plain}
-            for part in shown.parts
-        ],
-    }
-
-
-def _print(shown: Preview, asked: Study, here: SiteConfig) -> None:
-    would = "nothing to" if shown.refused else "to"
-    approved = "yes" if asked.digest in here.approved else "no, so nothing is sent"
-    typer.echo(f"site {here.site}: would send {would} study {asked.digest[:16]}...")
-    typer.echo(f"  approved here: {approved}")
-    missing = shown.n_missing
-    typer.echo(f"  rows {shown.n_rows}, dropped for missing values {missing}")
-    name, order = shown.offer
-    if shown.refused:
-        typer.echo(f"  no set passes; rules of {name}, order {order}\n")
-    else:
-        asked_first = f"{asked.release_set}, order {asked.order}"
-        typer.echo(f"  {name} set, order {order} ({asked_first} asked)\n")
-    if shown.small is not None:
-        told = shown.small["n_rows"]
-        rows = "too few rows to be counted" if told is None else f"{told} rows"
-        done = shown.small["treatment"].replace("_", " ")
-        typer.echo(f"  {shown.small['clusters']} clusters are {done}, {rows}\n")
-    for part in shown.parts:
-        if asked.clusters:
-            kept = "" if part.lines else ", does not leave by its name"
-            label = ":".join(part.path)
-            typer.echo(f"  cluster {label}: {part.n_rows} rows{kept}")
-        for finding in part.findings:
-            seen = (
-                f"{finding.detail}: {finding.cell}" if finding.cell else finding.detail
-            )
-            typer.echo(f"  {'pass' if finding.passed else 'FAIL'}  {seen}")
-        if part.lines:
-            typer.echo(f"\n  {len(part.lines)} numbers:")
-        for what, value in part.lines:
-            typer.echo(f"  {value:>24.10g}  {what}")
-        if asked.clusters:
-            typer.echo()

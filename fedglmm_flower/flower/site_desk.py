@@ -23,6 +23,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
+from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, require_signed
 from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
 from fedglmm_flower.flower.admission import (
     admit,
@@ -97,6 +98,8 @@ class SiteDesk:
         Noise and its budget; None to answer with exact sums.
     ledger : Path or None
         Where noise is paid.
+    require_policy : callable
+        Refuses, given the site's keys, a policy that is not as the site signed it.
     """
 
     site: str
@@ -113,6 +116,7 @@ class SiteDesk:
     clock: Callable[[], datetime] = utc_now
     privacy: Privacy | None = None
     ledger: Path | None = None
+    require_policy: Callable[[PublicIdentity], object] = lambda _: None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -141,6 +145,8 @@ class SiteDesk:
             If the request names a coordinator other than the pinned one.
         SnapshotError
             If the site has answered the study from other rows.
+        PolicyError
+            If the policy is not as the site signed it last.
         DataError, DisclosureError, KeyFileError, StorageError
             If the table, the policy, a key or the site's own record stands in the way.
         BudgetError, LedgerError
@@ -203,6 +209,7 @@ class SiteDesk:
         )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
+        self.require_policy(identity.public)
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
                 f"site {self.site!r}: the request comes from a coordinator with key "
@@ -244,6 +251,7 @@ class SiteDesk:
             Wire(encode_release, decode_release),
             site=self.site,
             key=b"" if self.frozen is None else self.frozen.key(),
+            least=self.policy.min_sites,
         )
         payload = encode_release(released)
         # The ledger has decided by rows, price and mechanism which draw this is: its
@@ -354,6 +362,10 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
             read_public(config.coordinator_path),
         )
 
+    def require_policy(own: PublicIdentity) -> object:
+        versions = path.parent / POLICY_VERSIONS
+        return require_signed(versions, config.digest, own, demanded=config.signed)
+
     return SiteDesk(
         site=config.site,
         source=config.source,
@@ -369,4 +381,5 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
         answers=AnswerStore(config.inbox / ANSWERS),
         privacy=config.privacy,
         ledger=config.ledger,
+        require_policy=require_policy,
     )

@@ -43,6 +43,8 @@ class AtomRows:
         Rows that are complete and have positive weight.
     n_missing : int
         Rows dropped because a used column is missing.
+    units : integer array of shape (n,) or None
+        Whose each row is; None where every row is one of its own.
     """
 
     values: FloatArray
@@ -52,6 +54,7 @@ class AtomRows:
     weights: FloatArray
     kept: npt.NDArray[np.bool_]
     n_missing: int
+    units: npt.NDArray[np.int64] | None = None
 
     def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "AtomRows":
         """Some of the kept rows, by a mask or by their positions among them."""
@@ -62,6 +65,7 @@ class AtomRows:
             trials=self.trials[rows],
             offset=self.offset[rows],
             weights=self.weights[rows],
+            units=None if self.units is None else self.units[rows],
         )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm.frame import Frame
@@ -10,6 +11,7 @@ from fedglmm_flower.glmm.independent import Independent
 from fedglmm_flower.glmm.marginal import Marginal
 from fedglmm_flower.glmm.rows import FloatArray, ModelRows
 
+IntArray = npt.NDArray[np.intp]
 _STEP = 1e-3  # of the linear predictor, or of its standard error, whichever is less
 _STEP_SCALE = 1e-4  # of theta and psi, relative
 
@@ -49,7 +51,8 @@ class RowShares:
     Attributes
     ----------
     information, score : arrays of shape (n,)
-        Curvature of each row at the mode, and the size of its derivative.
+        Curvature of each row at the mode, and the size of its derivative, in the order
+        of the rows that were given.
     """
 
     information: FloatArray
@@ -81,11 +84,14 @@ def score_at(
     FitError
         If the likelihood cannot be evaluated there.
     """
-    objective, _ = frame.likelihood(rows, nodes)
+    objective, structure = frame.likelihood(rows, nodes)
+    at = np.flatnonzero(rows.weights > 0)
+    if structure is not None:
+        at = at[structure.chain.selection]
     with np.errstate(all="ignore"):
         try:
             value, gradient = objective(phi)
-            shares = _shares(objective, phi)
+            shares = _shares(objective, phi, at, len(rows.response))
             information = _information(objective, frame, phi)
         except np.linalg.LinAlgError:
             value, gradient = np.nan, phi
@@ -121,13 +127,20 @@ def _information(
     return np.asarray(0.5 * (found + found.T), dtype=np.float64)
 
 
-def _shares(objective: Marginal | Independent, phi: FloatArray) -> RowShares:
+def _shares(
+    objective: Marginal | Independent, phi: FloatArray, at: IntArray, n: int
+) -> RowShares:
+    def placed(values: FloatArray) -> FloatArray:
+        out = np.zeros(n)
+        out[at] = np.abs(values)
+        return out
+
     if isinstance(objective, Marginal):
         gamma, theta, psi = objective.split(phi)
         fixed = objective.X @ gamma + objective.offset
         mode = objective.mode(fixed, objective.covariance.matrix(theta), psi)
-        return RowShares(np.abs(mode.curvature), np.abs(mode.score))
+        return RowShares(placed(mode.curvature), placed(mode.score))
     gamma, psi = objective.split(phi)
     eta = objective.X @ gamma + objective.offset
     _, score, W = objective.family.terms(eta, psi)
-    return RowShares(np.abs(W), np.abs(score))
+    return RowShares(placed(W), placed(score))

@@ -11,13 +11,14 @@ from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.glmm.penalised import penalised_estimate
-from fedglmm_flower.site.dominance import Dominance, update_dominance
+from fedglmm_flower.site.dominance import Contributions
 from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import ANCHORED, Statistic
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 _CELLS = 8_000_000
 
 
@@ -27,7 +28,7 @@ def anchored_sums(
     batches: Callable[[], Iterable[AtomRows]],
     responses: Mapping[Monomial, float],
     mass: float,
-    dominance: dict[str, Dominance],
+    dominance: Contributions,
     *,
     shape: float = 1.0,
 ) -> dict[Statistic, float]:
@@ -46,7 +47,7 @@ def anchored_sums(
         See :func:`~fedglmm_flower.study.release.linear_sums`.
     mass : float
         Sum of the measure.
-    dominance : dict
+    dominance : Contributions
         Receives the shares of the largest rows in value, information and bend.
     shape : float
         theta of a negative binomial study.
@@ -60,16 +61,17 @@ def anchored_sums(
     curves = curves_of(model, shape)
     k, p = len(frame.monomials), len(frame.columns)
 
-    def parts() -> Iterator[tuple[FloatArray, list[FloatArray]]]:
+    def parts() -> Iterator[tuple[FloatArray, list[FloatArray], IntArray | None]]:
         size = max(256, _CELLS // k)
         for rows in batches():
             measures = [measure_on_rows(rows, curve.measure) for curve in curves]
             for start in range(0, len(rows.response), size):
                 part = slice(start, start + size)
-                yield rows.values[part], [measure[part] for measure in measures]
+                own = None if rows.units is None else rows.units[part]
+                yield rows.values[part], [measure[part] for measure in measures], own
 
     def passes() -> Iterator[tuple[FloatArray, list[FloatArray]]]:
-        for atoms, measures in parts():
+        for atoms, measures, _ in parts():
             functions = evaluate_monomials(atoms, frame.monomials, model.factors)
             yield functions.T, measures
 
@@ -78,17 +80,17 @@ def anchored_sums(
     anchor = penalised_estimate(frame, curves, passes, linear, center)
     plain = [Expansion(frame, anchor, np.zeros((p, p)), curve) for curve in curves]
     sums = np.zeros((len(curves), 1 + 2 * p + k))
-    for atoms, measures in parts():
+    for atoms, measures, _ in parts():
         for at, (expansion, measure) in enumerate(zip(plain, measures, strict=True)):
             sums[at] += expansion.values(atoms) @ measure
     information = sums[:, 1 + p : 1 + p + k]
     factors = np.array([curve.factor for curve in curves])
     bent = [replace(e, spread=frame.spread(factors @ information)) for e in plain]
     bend = np.zeros((len(curves), p))
-    for atoms, measures in parts():
+    for atoms, measures, units in parts():
         for at, (expansion, measure) in enumerate(zip(bent, measures, strict=True)):
             bend[at] += expansion.values(atoms)[1 + p + k :] @ measure
-            update_dominance(dominance, expansion.shares(atoms, measure))
+            dominance.add(expansion.shares(atoms, measure), units)
     released = {
         curve.measure: Sums(
             anchor, float(one[0]), one[1 : 1 + p], one[1 + p : 1 + p + k], last

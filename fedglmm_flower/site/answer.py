@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from fedglmm_flower.errors import StudyMismatchError
+from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
@@ -86,14 +87,15 @@ def answer(
         See :func:`summarise` and :func:`clear`; also if its sums differ by few rows
         from those that the site sent for another study.
     """
-    check_expected(study, site)
+    check_expected(study, site, policy.min_sites)
     key = b"" if frozen is None else frozen.key()
-    found = summarise_clusters(study, source, site=site, key=key)
+    found = summarise_clusters(study, source, site=site, key=key, unit=policy.unit)
     if frozen is not None:
         frozen.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
     if frozen is not None:
-        rows = require_apart(study, found, cleared, policy, frozen)
+        rows, apart = rows_apart(study, found, cleared, policy, frozen)
+        require_apart(apart)
     released = (mechanism or NoNoise()).release(cleared)
     if frozen is not None:
         # Only now: of what the gate refused nothing is known outside.
@@ -102,27 +104,32 @@ def answer(
     return Answer(released, found.snapshot)
 
 
-def require_apart(
+def rows_apart(
     study: Study,
     found: SiteMoments,
     cleared: ClearedSite,
     policy: Policy,
     frozen: FrozenSnapshots,
-) -> RowSets:
+) -> tuple[RowSets, Finding]:
+    """Which rows would go out in sums, and what these tell by difference."""
+    sent = (path for path in found.places if path not in cleared.left_out)
+    rows = row_sets((found.places[path] for path in sent), found.units)
+    if not (policy.enabled and policy.compare_answers):
+        return rows, Finding("differencing", True, "differencing: is not looked at")
+    return rows, frozen.differencing(study.digest, rows, policy.min_cell)
+
+
+def require_apart(apart: Finding) -> None:
     """
-    Which rows the sums that would go out are of, if these tell nothing by subtraction.
+    Refuse what tells of few rows by subtraction.
 
     Raises
     ------
     DisclosureError
-        If they differ by few rows from those of another study.
+        If it differs by few rows from the sums of another study.
     """
-    rows = row_sets(
-        places for path, places in found.places.items() if path not in cleared.left_out
-    )
-    if policy.enabled and policy.compare_answers:
-        frozen.require_apart(study.digest, rows, policy.min_cell)
-    return rows
+    if not apart.passed:
+        raise DisclosureError(f"disclosure: {apart.detail}")
 
 
 def clear_rows(
@@ -166,26 +173,43 @@ def clear_rows(
         def name(path: Path) -> Path | None:
             return remainder if path in small else None
 
-        pooled = summarise_clusters(study, source, site=site, name=name, key=key)
+        pooled = summarise_clusters(
+            study, source, site=site, name=name, key=key, unit=policy.unit
+        )
         require_unchanged((found.snapshot, pooled.snapshot), source.name)
         return pooled.clusters[remainder]
 
     return clear_site(study, found, policy, pool)
 
 
-def check_expected(study: Study, site: str) -> None:
+def check_expected(study: Study, site: str, least: int = 1) -> None:
     """
-    Refuse a study that asks other sites than this one.
+    Refuse a study that asks other sites than this one, or too few.
+
+    Parameters
+    ----------
+    study : Study
+        The question.
+    site : str
+        Name of this site.
+    least : int
+        Fewest sites of a study that it takes part in.
 
     Raises
     ------
     StudyMismatchError
-        If the site is none of the study's.
+        If the site is none of the study's, or these are fewer.
     """
     if site not in study.sites:
         raise StudyMismatchError(
             f"study {study.name!r}: does not expect the site {site!r}; the site must "
             "be one of the study's sites; correct the name in site.toml"
+        )
+    if len(study.sites) < least:
+        raise StudyMismatchError(
+            f"study {study.name!r}: expects {len(study.sites)} sites; at least {least} "
+            "are required by 'min_sites' of this site's policy, for of few sites each "
+            "tells the others' estimates by subtraction; ask with more sites"
         )
 
 

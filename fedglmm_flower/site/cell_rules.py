@@ -11,7 +11,6 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
-from fedglmm_flower.site.values import FEW_VALUES, MAX_TRACKED
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
@@ -39,10 +38,12 @@ def cell_rules(
             table = moments.cells.table([factor_at.index(i) for i in subset])
             label = " x ".join(model.atoms[i].name for i in subset) or "all rows"
             cells = [_cell(model, subset, codes) for codes in table.codes]
+            told = _told(table, moments)
+            rows = told.pop(moments.counted)
             if role == "x":
-                yield _smallest("cells", label, "rows", table.rows, cells, least)
+                yield _smallest("cells", label, moments.counted, rows, cells, least)
                 continue
-            for what, counts in table.named.items():
+            for what, counts in told.items():
                 yield _smallest("response-cells", label, what, counts, cells, least)
             yield from _uniform(table, cells, policy)
 
@@ -58,9 +59,12 @@ def _uniform(table: CellCounts, cells: list[str], policy: Policy) -> Iterator[Fi
     """Who is known to be in a cell is known to have the response."""
     refused = policy.one_outcome == "refuse"
     label = "" if refused else "WARNING "
-    if table.events is None or table.others is None:
+    # Of counts that are no trials only their absence is known from a sum.
+    events = table.event_rows if table.events is None else table.events
+    others = table.rows if table.others is None else table.others
+    if events is None:
         return
-    for cell, yes, no in zip(cells, table.events, table.others, strict=True):
+    for cell, yes, no in zip(cells, events, others, strict=True):
         if yes == 0 or no == 0:
             all_or_none = "no events" if yes == 0 else "events alone"
             yield Finding(
@@ -70,55 +74,6 @@ def _uniform(table: CellCounts, cells: list[str], policy: Policy) -> Iterator[Fi
                 "patient of it knows the outcome",
                 cell,
             )
-
-
-def nesting_rules(model: Model, moments: Moments, policy: Policy) -> Iterator[Finding]:
-    """
-    Differences of one-way margins where levels of two factors nest or exclude.
-
-    Whoever knows that a level implies another subtracts their counts, at any order.
-    """
-    factor_at = [i for i, is_factor in enumerate(model.factors) if is_factor]
-    for i, j in combinations(range(len(factor_at)), 2):
-        one, other = model.atoms[factor_at[i]], model.atoms[factor_at[j]]
-        smallest = np.inf
-        where = what = ""
-        table = moments.cells.table([i, j])
-        for name, counts in {"rows": table.rows, **table.named}.items():
-            grid = np.zeros((len(one.levels), len(other.levels)))
-            grid[table.codes[:, 0], table.codes[:, 1]] = counts
-            if name == "rows":
-                empty = grid == 0
-                present = [empty.all(axis=1), empty.all(axis=0)]
-            first, second, total = grid.sum(axis=1), grid.sum(axis=0), grid.sum()
-            differences = np.where(
-                # Levels that exclude each other: what is left of the whole.
-                empty & ~present[0][:, None] & ~present[1][None, :],
-                total - first[:, None] - second[None, :],
-                np.inf,
-            )
-            inner = (~empty).sum(axis=1, keepdims=True) == 1
-            outer = (~empty).sum(axis=0, keepdims=True) == 1
-            nested = ~empty & (inner | outer)
-            differences = np.where(
-                nested, np.abs(second[None, :] - first[:, None]), differences
-            )
-            positive = np.where(differences > 0, differences, np.inf)
-            if positive.min() < smallest:
-                a, b = np.unravel_index(int(positive.argmin()), positive.shape)
-                smallest, what = float(positive.min()), name
-                where = (
-                    f"{one.name} = {one.levels[int(a)]} against "
-                    f"{other.name} = {other.levels[int(b)]}"
-                )
-        seen = "no" if smallest == np.inf else f"{smallest:g} {what} as"
-        yield Finding(
-            "nesting",
-            smallest >= policy.min_cell,
-            f"nesting: {seen} difference of {one.name} and {other.name}, at least "
-            f"{policy.min_cell} required (leave one out)",
-            where if smallest < policy.min_cell else "",
-        )
 
 
 def value_rules(
@@ -144,22 +99,21 @@ def value_rules(
     told = (model.response.name, f"response {model.response.name}")
     for name, found in moments.value_counts.items():
         needed = max(least, shapes + 1) if shapes and name in told else least
-        if found.values is None or found.counts is None:
-            differ = float(MAX_TRACKED)
-        else:
-            differ = moments.n_rows - float(found.counts.rows.max())
+        differ = found.differing(moments.n_units)
         yield Finding(
             "values",
             differ == 0 or differ >= needed,
-            f"values: {differ:g} rows differ from the most frequent value of {name}, "
-            f"at least {needed} required (leave it out)",
+            f"values: {differ:g} {moments.counted} differ from the most frequent value "
+            f"of {name}, at least {needed} required (leave it out)",
+            found=differ or None,
+            needed=needed,
         )
-        if found.values is None or found.counts is None:
+        few = found.few()
+        if few is None:
             continue
-        if not 1 < len(found.values) <= FEW_VALUES:
-            continue
-        cells = [f"{name} = {value:g}" for value in found.values]
-        for what, counts in {"rows": found.counts.rows, **found.counts.named}.items():
+        values, table = few
+        cells = [f"{name} = {value:g}" for value in values]
+        for what, counts in _told(table, moments).items():
             yield _smallest("values", name, what, counts, cells, policy.min_cell)
 
 
@@ -210,6 +164,17 @@ def demanded_cells(
     return demands
 
 
+def _told(table: CellCounts, moments: Moments) -> dict[str, FloatArray]:
+    """Counts by their name for people: of rows, or of units."""
+    if not moments.has_units:
+        return {moments.counted: table.rows, **table.named}
+    told = {moments.counted: table.rows}
+    for name, counts in table.named.items():
+        # Of units, those with events are those of rows with events.
+        told[f"{moments.counted} with {name.removeprefix('rows with ')}"] = counts
+    return told
+
+
 def _smallest(
     rule: str,
     label: str,
@@ -229,4 +194,6 @@ def _smallest(
         f"smallest cell: {seen} {what} in a cell of {label}, at least "
         f"{least} required (merge its levels)",
         "" if passed else cells[at],
+        found=smallest,
+        needed=least,
     )

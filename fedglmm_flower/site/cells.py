@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ class CellCounts:
         Events and non-events; None where the response is no count of events.
     event_rows, other_rows : arrays of shape (cells,) or None
         Rows with an event, and rows with a non-event.
+    by_unit : bool
+        Whether the last column of the codes is whose the rows are.  Then tables count
+        distinct units: those with rows in a cell, with events in it, and so on.
     """
 
     codes: IntArray
@@ -35,6 +38,7 @@ class CellCounts:
     others: FloatArray | None = None
     event_rows: FloatArray | None = None
     other_rows: FloatArray | None = None
+    by_unit: bool = field(default=False, kw_only=True)
 
     @property
     def responses(self) -> tuple[FloatArray | None, ...]:
@@ -49,8 +53,17 @@ class CellCounts:
         return {name: counts for name, counts in pairs if counts is not None}
 
     def table(self, factors: Sequence[int]) -> "CellCounts":
-        """Marginal counts over some of the factors."""
-        return count_cells(self.codes[:, list(factors)], self.rows, *self.responses)
+        """Marginal counts over some of the factors, of rows or of units."""
+        if not self.by_unit:
+            return count_cells(self.codes[:, list(factors)], self.rows, *self.responses)
+        each = self.pairs(factors)
+        some = [None if x is None else (x > 0).astype(float) for x in each.responses]
+        return count_cells(each.codes[:, :-1], np.ones(len(each.rows)), *some)
+
+    def pairs(self, factors: Sequence[int]) -> "CellCounts":
+        """Rows of each unit in each cell of some of the factors."""
+        codes = self.codes[:, [*factors, self.codes.shape[1] - 1]]
+        return replace(count_cells(codes, self.rows, *self.responses), by_unit=True)
 
     def joined(self, other: "CellCounts") -> "CellCounts":
         """Both lists of cells, one after the other."""
@@ -63,6 +76,7 @@ class CellCounts:
             np.concatenate([self.codes, other.codes]),
             np.concatenate([self.rows, other.rows]),
             *(join(x, y) for x, y in pairs),
+            by_unit=self.by_unit,
         )
 
 
@@ -115,4 +129,5 @@ def _add_up(index: IntArray, values: FloatArray, size: int) -> FloatArray:
 def merge_cells(a: CellCounts, b: CellCounts) -> CellCounts:
     """Counts of two disjoint sets of rows."""
     both = a.joined(b)
-    return count_cells(both.codes, both.rows, *both.responses)
+    found = count_cells(both.codes, both.rows, *both.responses)
+    return replace(found, by_unit=both.by_unit)

@@ -80,7 +80,7 @@ def clear_site(
     if not study.clusters:
         ((path, moments),) = found.clusters.items()
         cleared = clear(study.moment_model, moments, policy, study.offers)
-        return ClearedSite({path: cleared}, _told(found.n_missing, policy))
+        return ClearedSite({path: cleared}, _told_missing(found, policy))
     pools: dict[frozenset[Path], Moments] = {}
 
     def pooled(small: frozenset[Path]) -> Moments:
@@ -95,12 +95,13 @@ def clear_site(
     for choice in choices:
         if choice is not None and choice.n_rows >= worth * most:
             return _renamed(choice, policy)
-    sizes = [moments.n_rows for moments in found.clusters.values()]
+    sizes = [moments.n_units for moments in found.clusters.values()]
+    counted = next(iter(found.clusters.values())).counted
     raise DisclosureError(
         f"disclosure: none of {len(sizes)} clusters of {min(sizes)} to {max(sizes)} "
-        "rows passes every rule of the policy at any order, nor do they together; "
-        "every rule is required; ask for effects of the site alone, leave out a "
-        "column, or take no part in this study"
+        f"{counted} passes every rule of the policy at any order, nor do they "
+        "together; every rule is required; ask for effects of the site alone, leave "
+        "out a column, or take no part in this study"
     )
 
 
@@ -114,11 +115,12 @@ def _pass(
         if cleared is not None:
             passed[path] = cleared
     failed = frozenset(found.clusters) - set(passed)
-    missing = _told(found.n_missing, policy)
+    missing = _told_missing(found, policy)
     if not failed:
         return ClearedSite(passed, missing)
     rows = sum(found.clusters[path].n_rows for path in failed)
-    small = SmallClusters("left_out", len(failed), _told(rows, policy))
+    told = _told(rows, found.counted(failed), policy)
+    small = SmallClusters("left_out", len(failed), told)
     left_out = failed
     if policy.small_clusters == "pool" and _can_pool(found, failed, policy):
         rest = _clear(study, pooled(failed), policy, offer)
@@ -129,11 +131,15 @@ def _pass(
     return ClearedSite(passed, missing, small, left_out) if passed else None
 
 
-def _told(count: int, policy: Policy) -> int | None:
-    """A count of rows; None where it is one that the policy does not let out."""
-    return (
-        count if count == 0 or count >= policy.min_cell or not policy.enabled else None
-    )
+def _told(rows: int, units: int, policy: Policy) -> int | None:
+    """A count of rows; None where it is of fewer units than the policy lets out."""
+    return rows if rows == 0 or units >= policy.min_cell or not policy.enabled else None
+
+
+def _told_missing(found: SiteMoments, policy: Policy) -> int | None:
+    """Rows dropped for a missing value, or None."""
+    count = found.n_missing
+    return _told(count, count if found.units is None else found.missing_units, policy)
 
 
 def _can_pool(found: SiteMoments, failed: frozenset[Path], policy: Policy) -> bool:
@@ -144,8 +150,8 @@ def _can_pool(found: SiteMoments, failed: frozenset[Path], policy: Policy) -> bo
     """
     if not policy.enabled:
         return True
-    rows = sorted(found.clusters[path].n_rows for path in failed)
-    return sum(rows[:-1]) >= policy.min_rows
+    largest = max(failed, key=lambda path: found.clusters[path].n_units)
+    return found.counted(failed - {largest}) >= policy.min_rows
 
 
 def _clear(

@@ -1,5 +1,6 @@
 """``site.toml``: a site's dataset, keys, approved studies and policy."""
 
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,21 @@ class DisclosureTable(_Strict):
     one_outcome: Literal["warn", "refuse"] = Policy.one_outcome
     small_clusters: Literal["pool", "leave_out"] = Policy.small_clusters
     cluster_names: Literal["given", "numbered"] = Policy.cluster_names
+    min_sites: Annotated[int, Field(ge=1, strict=True)] = Policy.min_sites
+
+
+class UnitTable(_Strict):
+    """``[data]``, as far as a policy reads it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    unit: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class PolicyTable(_Strict):
+    """``[policy]``."""
+
+    signed: Annotated[bool, Field(strict=True)] = False
 
 
 class PrivacyTable(_Strict):
@@ -74,6 +90,7 @@ class PolicyFile(_Strict):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     disclosure: DisclosureTable = DisclosureTable()
+    data: UnitTable = UnitTable()
 
 
 class SiteFile(_Strict):
@@ -87,6 +104,7 @@ class SiteFile(_Strict):
     snapshots: str = FOLDER
     data: DataTable
     keys: KeysTable
+    policy: PolicyTable = PolicyTable()
     disclosure: DisclosureTable = DisclosureTable()
     privacy: PrivacyTable | None = None
 
@@ -118,6 +136,10 @@ class SiteConfig:
         Noise and its budget; None where it is off.
     ledger : Path or None
         Where noise is paid; None where it is off.
+    digest : str
+        SHA-256 of the file, which a signed version is of.
+    signed : bool
+        Whether the file is in effect only as its last signed version.
     """
 
     site: str
@@ -131,6 +153,8 @@ class SiteConfig:
     require_manifest: bool = False
     privacy: Privacy | None = None
     ledger: Path | None = None
+    digest: str = ""
+    signed: bool = False
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -143,15 +167,17 @@ def read_site_config(path: Path | str) -> SiteConfig:
         If the file is missing or malformed.
     """
     where = Path(path)
-    file = _validated(where, SiteFile)
+    text = _text(where)
+    file = _validated(where, text, SiteFile)
     base = where.resolve().parent
     # Read even where it is off: a mistake shows before it is switched on.
-    privacy = None if file.privacy is None else _privacy(file.privacy, where)
+    unit = file.data.unit
+    privacy = None if file.privacy is None else _privacy(file.privacy, unit, where)
     noisy = file.privacy is not None and file.privacy.enabled
     return SiteConfig(
         site=file.site,
         source=file.data.source(base),
-        policy=_policy(file.disclosure),
+        policy=_policy(file.disclosure, unit),
         identity_path=base / file.keys.identity,
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
@@ -160,19 +186,22 @@ def read_site_config(path: Path | str) -> SiteConfig:
         require_manifest=file.require_manifest,
         privacy=privacy if noisy else None,
         ledger=base / file.privacy.ledger if file.privacy and noisy else None,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        signed=file.policy.signed,
     )
 
 
 def read_policy(path: Path | str) -> Policy:
     """
-    Read the ``[disclosure]`` table of a file.
+    Read the ``[disclosure]`` table of a file, and whose its rows are.
 
     Raises
     ------
     PolicyError
         If the file is missing or malformed.
     """
-    return _policy(_validated(Path(path), PolicyFile).disclosure)
+    file = _validated(Path(path), _text(Path(path)), PolicyFile)
+    return _policy(file.disclosure, file.data.unit)
 
 
 def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]:
@@ -184,33 +213,50 @@ def read_demands(path: Path | str) -> tuple[tuple[str, float | int | bool], ...]
     PolicyError
         If the file is missing or malformed, or names what no study may demand.
     """
-    table = _validated(Path(path), PolicyFile).disclosure
+    table = _validated(Path(path), _text(Path(path)), PolicyFile).disclosure
     given = table.model_dump(exclude_unset=True)
     # A policy meets its own values, so that only unknown names are refused here.
     require_demands(Policy(**given), given.items(), where=str(path))
     return tuple(sorted(given.items()))
 
 
-def _policy(table: DisclosureTable) -> Policy:
-    return Policy(**table.model_dump())
+def _policy(table: DisclosureTable, unit: str | None) -> Policy:
+    return Policy(**table.model_dump(), unit=unit)
 
 
-def _privacy(table: PrivacyTable, where: Path) -> Privacy:
+def _privacy(table: PrivacyTable, unit: str | None, where: Path) -> Privacy:
+    fields = table.model_dump(exclude={"enabled", "ledger"})
+    if None not in (unit, table.unit_column) and unit != table.unit_column:
+        raise PolicyError(
+            f"{where}: 'unit' of [data] and 'unit_column' of [privacy] name two "
+            "columns; one unit is required; remove 'unit_column'"
+        )
+    fields["unit_column"] = unit or table.unit_column
     try:
-        return Privacy(**table.model_dump(exclude={"enabled", "ledger"}))
+        return Privacy(**fields)
     except PolicyError as error:
         raise PolicyError(f"{where}: {error}") from None
 
 
-def _validated(path: Path, schema: type[FileT]) -> FileT:
+def _text(path: Path) -> str:
     try:
-        return schema.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        # Line ends as they are: the digest is of what stands there.
+        return path.read_bytes().decode()
     except OSError as error:
         raise PolicyError(
             f"{path}: cannot be read ({error.strerror}); a configuration file is "
             "required; check the path"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise PolicyError(
+            f"{path}: is no valid TOML ({error}); correct the file"
+        ) from None
+
+
+def _validated(path: Path, text: str, schema: type[FileT]) -> FileT:
+    try:
+        return schema.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise PolicyError(
             f"{path}: is no valid TOML ({error}); correct the file"
         ) from None

@@ -28,6 +28,8 @@ class DataTable(BaseModel):
     password_env: Annotated[str, Field(min_length=1)] | None = None
     password_file: Annotated[str, Field(min_length=1)] | None = None
     timeout: Seconds | None = None
+    # Who the rows are of: every rule and the noise count these and not rows.
+    unit: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     @field_validator("url")
     @classmethod

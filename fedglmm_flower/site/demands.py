@@ -7,7 +7,13 @@ from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site.policy import Policy
 
 # A stricter policy has more of the first, less of the second, and equals the third.
-AT_LEAST: Final = ("min_cell", "min_effective_rows", "min_rows", "rows_per_statistic")
+AT_LEAST: Final = (
+    "min_cell",
+    "min_effective_rows",
+    "min_rows",
+    "min_sites",
+    "rows_per_statistic",
+)
 AT_MOST: Final = ("dominance_one", "dominance_two", "max_leverage")
 EXACTLY: Final = ("allow_expressions", "compare_answers", "enabled")
 DEMANDS: Final = tuple(sorted((*AT_LEAST, *AT_MOST, *EXACTLY)))

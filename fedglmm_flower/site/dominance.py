@@ -1,7 +1,7 @@
 """What single records contribute to sums: facts for the gate."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,16 @@ from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_expression
 from fedglmm_flower.study.model import Model
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Dominance:
-    """The sum of ``|x|`` of a column, its two largest contributions, and of squares."""
+    """
+    The sum of ``|x|`` of a column, its two largest contributions, and of squares.
+
+    A contribution is that of a row, or of all rows of a unit.
+    """
 
     total: float
     largest: float
@@ -93,3 +98,42 @@ def update_dominance(
         known[name] = Dominance(
             old.total + total, both[1], both[0], old.squares + squares
         )
+
+
+@dataclass
+class Contributions:
+    """
+    Contributions to sums in the making: by row, or by unit where rows have units.
+
+    Memory is that of the names, or of names by units.  Does not leave the site.
+    """
+
+    by_row: dict[str, Dominance] = field(default_factory=dict)
+    by_unit: dict[str, tuple[IntArray, FloatArray]] = field(default_factory=dict)
+
+    def add(
+        self,
+        columns: Mapping[str, FloatArray] | Iterator[tuple[str, FloatArray]],
+        units: IntArray | None,
+    ) -> None:
+        """Add a batch of rows."""
+        if units is None:
+            update_dominance(self.by_row, columns)
+            return
+        pairs = columns.items() if isinstance(columns, Mapping) else columns
+        none: IntArray = np.zeros(0, dtype=np.int64)
+        for name, column in pairs:
+            ids, totals = self.by_unit.get(name, (none, np.zeros(0)))
+            every = np.concatenate([ids, units])
+            sizes = np.concatenate([totals, np.abs(column)])
+            ids, at = np.unique(every, return_inverse=True)
+            totals = np.bincount(at, sizes, len(ids)).astype(np.float64)
+            self.by_unit[name] = ids, totals
+
+    def found(self) -> dict[str, Dominance]:
+        """What all rows so far come to."""
+        out = dict(self.by_row)
+        update_dominance(
+            out, {name: totals for name, (_, totals) in self.by_unit.items()}
+        )
+        return out

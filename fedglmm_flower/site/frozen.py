@@ -5,7 +5,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedglmm_flower.errors import DisclosureError, PolicyError, SnapshotError
+from fedglmm_flower.errors import PolicyError, SnapshotError
+from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.private_record import write_record
 from fedglmm_flower.site.row_sets import RowSets
 
@@ -100,9 +101,9 @@ class FrozenSnapshots:
             write_record(self._path(study_digest), snapshot, replace=False)
         self.require_same(study_digest, snapshot)
 
-    def require_apart(self, study_digest: str, rows: RowSets, least: int) -> None:
+    def differencing(self, study_digest: str, rows: RowSets, least: int) -> Finding:
         """
-        Refuse sums that differ from those of another study by a few rows.
+        Whether sums differ from those of another study by a few rows.
 
         Parameters
         ----------
@@ -115,13 +116,13 @@ class FrozenSnapshots:
 
         Raises
         ------
-        DisclosureError
-            If subtraction would tell of fewer rows.
         PolicyError
             If the record cannot be read.
         """
+        smallest: tuple[int, str] | None = None
         if self._text(self._rows(study_digest)) is not None:
-            return  # sent before: the same sums tell nothing new
+            # Sent before: the same sums tell nothing new.
+            return Finding("differencing", True, "differencing: was answered before")
         for path in sorted(self.folder.glob("*.rows")):
             try:
                 before = RowSets.of_text(self._text(path) or "")
@@ -131,14 +132,22 @@ class FrozenSnapshots:
                     "known; restore it from a backup"
                 ) from None
             apart = rows.smallest_difference(before)
-            if apart is not None and apart < least:
-                raise DisclosureError(
-                    f"disclosure: differencing: {apart} rows are in sums of this study "
-                    f"and not in the same of study {path.stem[:16]}..., which was "
-                    f"answered, or the other way round; none or at least {least} are "
-                    "required; leave out the column in which these rows differ, or "
-                    "take no part in this study"
-                )
+            if apart is not None and (smallest is None or apart < smallest[0]):
+                smallest = apart, path.stem
+        if smallest is None:
+            return Finding("differencing", True, "differencing: from no earlier answer")
+        apart, stem = smallest
+        counted = "rows" if rows.units is None else "units"
+        return Finding(
+            "differencing",
+            apart >= least,
+            f"differencing: {apart} {counted} are in sums of this study and not in the "
+            f"same of study {stem[:16]}..., which was answered, or the other way "
+            f"round; none or at least {least} are required; leave out the column in "
+            "which these rows differ, or take no part in this study",
+            found=apart,
+            needed=least,
+        )
 
     def remember(self, study_digest: str, rows: RowSets) -> None:
         """

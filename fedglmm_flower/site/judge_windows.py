@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.site.leverage import largest_leverage
 from fedglmm_flower.site.moments import Moments
+from fedglmm_flower.site.unit_leverage import largest_unit_leverage
 from fedglmm_flower.site.windows import (
     Expansions,
     Window,
@@ -50,8 +51,10 @@ def with_leverage(
     }
     found = {}
     for window in sorted(windows):
-        found[window] = largest_leverage(
-            partial(_roots, model, window, again, expansions)
+        found[window] = (
+            largest_unit_leverage(partial(_owned, model, window, again, expansions))
+            if moments.has_units
+            else largest_leverage(partial(_roots, model, window, again, expansions))
         )
     return replace(moments, leverage=found)
 
@@ -64,3 +67,14 @@ def _roots(
 ) -> Iterator[npt.NDArray[np.float64]]:
     for rows in again():
         yield roots_on_rows(model, window, rows, expansions)
+
+
+def _owned(
+    model: Model,
+    window: Window,
+    again: Callable[[], Iterable[AtomRows]],
+    expansions: Expansions,
+) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]:
+    for rows in again():
+        assert rows.units is not None  # noqa: S101 - asked of moments with units alone
+        yield roots_on_rows(model, window, rows, expansions), rows.units

@@ -32,21 +32,30 @@ def leverages(parts: Parts) -> Iterable[FloatArray]:
     >>> [np.round(found, 12).tolist() for found in leverages(lambda: [part])]
     [[0.5, 0.5, 0.5, 0.5]]
     """
+    for whitened in whitenings(parts):
+        yield np.minimum(1.0, np.einsum("ij,ij->j", whitened, whitened))
+
+
+def whitenings(parts: Parts) -> Iterable[FloatArray]:
+    """
+    The functions in an orthonormal basis of their span, part by part.
+
+    The squares of a record add up to its leverage; what overflows cannot be told from a
+    record that stands alone, and is a single one there.
+    """
     triangle: FloatArray | None = None
     for part in parts():
         rows = part.T if triangle is None else np.vstack([triangle, part.T])
         triangle = np.asarray(np.linalg.qr(rows, mode="r"))
     if triangle is None:
         return
-    # Whatever overflows cannot be told from a record that stands alone.
     finite = bool(np.isfinite(triangle).all())
     used, root = _basis(triangle) if finite else ([], triangle)
     for part in parts():
         if not finite:
-            yield np.ones(part.shape[1])
+            yield np.ones((1, part.shape[1]))
             continue
-        whitened = solve_triangular(root, part[used], trans="T")
-        yield np.minimum(1.0, np.einsum("ij,ij->j", whitened, whitened))
+        yield np.asarray(solve_triangular(root, part[used], trans="T"))
 
 
 def largest_leverage(parts: Parts) -> float:

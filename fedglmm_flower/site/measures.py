@@ -31,6 +31,8 @@ def measure_on_rows(rows: AtomRows, kind: str) -> FloatArray:
 def unequal_measures(model: Model, rows: AtomRows) -> dict[str, FloatArray]:
     """Measures under which rows need not count alike."""
     found = {}
+    if rows.units is not None:
+        found["rows"] = np.ones(len(rows.response))
     if model.weights is not None:
         found["weights"] = rows.weights
     kind = measure_of(model)
@@ -39,16 +41,22 @@ def unequal_measures(model: Model, rows: AtomRows) -> dict[str, FloatArray]:
     return found
 
 
-def measures_by_level(
-    model: Model, measures: Mapping[str, FloatArray], rows: AtomRows
-) -> Iterator[tuple[str, FloatArray]]:
-    """Measures of the rows of each level."""
-    for name, measure in measures.items():
-        for at, atom in enumerate(model.atoms):
-            if atom.is_factor:
-                for code, level in enumerate(atom.levels):
-                    mask = rows.values[:, at] == code
-                    yield f"{name} x [{atom.name} = {level}]", measure[mask]
+def levels_on_rows(
+    model: Model, rows: AtomRows
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each level of each factor, in words, and which rows have it."""
+    for at, atom in enumerate(model.atoms):
+        if atom.is_factor:
+            for code, level in enumerate(atom.levels):
+                yield f"[{atom.name} = {level}]", rows.values[:, at] == code
+
+
+def response_totals(model: Model, rows: AtomRows) -> dict[str, FloatArray]:
+    """Counts of events whose totals could be those of one record."""
+    counted = model.family in ("poisson", "nbinom2") or model.trials is not None
+    if counted or (rows.units is not None and model.family == "binomial"):
+        return {"events": rows.response}
+    return {}
 
 
 def measured_columns(
@@ -58,6 +66,8 @@ def measured_columns(
 ) -> Iterator[tuple[str, FloatArray]]:
     """Products of measures with columns at their raw scale."""
     for name, measure in measures.items():
+        if name == "rows":
+            continue  # that is the column itself
         for atom in model.atoms:
             if atom.expression is not None and not atom.is_factor:
                 raw = evaluate_expression(atom.expression, columns)

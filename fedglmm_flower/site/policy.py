@@ -41,6 +41,11 @@ class Policy:
         What becomes of clusters inside the site that do not pass on their own.
     cluster_names : {"given", "numbered"}
         Whether clusters leave under the names in the table, or as ``#1``, ``#2``.
+    unit : str or None
+        Column that names the units (patients) that every rule counts; None where every
+        row is one.
+    min_sites : int
+        Fewest sites of a study that the site takes part in.
     """
 
     enabled: bool = True
@@ -59,6 +64,8 @@ class Policy:
     # Measured (docs/guide.md): where small clusters differ, leaving out errs more.
     small_clusters: Literal["pool", "leave_out"] = "pool"
     cluster_names: Literal["given", "numbered"] = "given"
+    unit: str | None = None
+    min_sites: int = 1
 
 
 NO_DISCLOSURE_CONTROL = Policy(enabled=False)

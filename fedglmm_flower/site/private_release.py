@@ -20,6 +20,7 @@ from fedglmm_flower.site.public_scales import public_weights
 from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 from fedglmm_flower.site.residual_basis import mixing_of
 from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.units import require_unit_unused
 from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.offers import Offer, write_offer
 from fedglmm_flower.study.products import split_set
@@ -57,6 +58,7 @@ def release_privately(
     *,
     site: str,
     key: bytes = b"",
+    least: int = 1,
 ) -> Released:
     """
     Answer a study with noise, paid from the dataset's budget.
@@ -84,6 +86,8 @@ def release_privately(
         Name of this site.
     key : bytes
         The site's secret, for the digest of its rows.
+    least : int
+        Fewest sites of a study that the site takes part in.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def release_privately(
     LedgerError
         If the ledger is damaged.
     """
-    check_expected(study, site)
+    check_expected(study, site, least)
     offer = require_private(study, privacy)
     features = _features(study, offer)
     weights = public_weights(features)
@@ -164,7 +168,8 @@ def require_private(study: Study, privacy: Privacy) -> Offer:
     Raises
     ------
     StudyMismatchError
-        If no acceptable set is one of bounded sums, or a column lacks a bound.
+        If no acceptable set is one of bounded sums, a column lacks a bound, or the
+        study reads the column of units.
     PolicyError
         If the study asks for clusters that the policy does not list.
     """
@@ -205,12 +210,7 @@ def require_private(study: Study, privacy: Privacy) -> Offer:
             f"{depth} columns of the study {study.name!r}; one label for each column "
             "is required; correct the list"
         )
-    if privacy.unit_column in study.clusters:
-        raise PolicyError(
-            f"privacy: the study {study.name!r} asks for effects of each "
-            f"{privacy.unit_column!r}, the unit that is protected; effects of groups "
-            "of units are required; leave that term out of the study"
-        )
+    require_unit_unused(study, privacy.unit_column)
     coordinates = (len(study.statistics(offers[0][1], offers[0][0])) + 1) * max(
         1, len(privacy.clusters) if depth else 1
     )

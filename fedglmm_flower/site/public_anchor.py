@@ -10,7 +10,7 @@ from fedglmm_flower.glmm.curves import curves_of
 from fedglmm_flower.glmm.evaluate import AtomRows
 from fedglmm_flower.glmm.expansion import Expansion
 from fedglmm_flower.glmm.marginal_shape import NEUTRAL
-from fedglmm_flower.site.dominance import Dominance, update_dominance
+from fedglmm_flower.site.dominance import Contributions
 from fedglmm_flower.site.measures import measure_on_rows
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
@@ -39,7 +39,7 @@ class PublicSums:
 
     model: Model
     anchor: FloatArray
-    at_anchor: dict[str, Dominance] = field(default_factory=dict)
+    at_anchor: Contributions = field(default_factory=Contributions)
 
     def __post_init__(self) -> None:
         self._frame = frame = AnchorFrame(self.model)
@@ -67,7 +67,8 @@ class PublicSums:
                 with np.errstate(over="ignore", invalid="ignore"):
                     self._sums[name] += expansion.values(values) @ measure[part]
                     shares = expansion.shares(values, measure[part])
-                update_dominance(self.at_anchor, shares)
+                own = None if rows.units is None else rows.units[part]
+                self.at_anchor.add(shares, own)
 
     def values(self, statistics: tuple[Statistic, ...]) -> dict[Statistic, float]:
         """The sums, by statistic; none where one overflows."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.glmm.evaluate import AtomRows
+from fedglmm_flower.site.units import distinct
 from fedglmm_flower.study.model import Model
 
 IntArray = npt.NDArray[np.int64]
@@ -26,15 +27,20 @@ class RowSets:
     ----------
     sets : tuple of arrays of bytes
         One bit a row; of different lengths where a table grew.
+    units : integer array or None
+        Unit of each row of the table of today, which is not stored; None where every
+        row is one.
     """
 
     sets: tuple[Bits, ...]
+    units: IntArray | None = None
 
     def smallest_difference(self, other: "RowSets") -> int | None:
         """
         Fewest rows, but not none, that a set here and one there do not share.
 
-        Sums over two such sets differ by the sums of these rows.
+        Where rows have units, fewest units with such rows.  Sums over two such sets
+        differ by the sums of these rows.
 
         Examples
         --------
@@ -46,7 +52,7 @@ class RowSets:
             count
             for one in self.sets
             for two in other.sets
-            if (count := _apart(one, two))
+            if (count := _apart(one, two, self.units))
         ]
         return min(found, default=None)
 
@@ -91,6 +97,7 @@ class RowPlaces:
     factors: list[int]
     places: list[IntArray] = field(default_factory=list)
     codes: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    owners: list[IntArray] = field(default_factory=list)
 
     @classmethod
     def of(cls, model: Model) -> "RowPlaces":
@@ -101,9 +108,15 @@ class RowPlaces:
         """Add rows of a batch."""
         self.places.append(places)
         self.codes.append(rows.values[:, self.factors].astype(np.int32))
+        if rows.units is not None:
+            self.owners = [np.unique(np.concatenate([*self.owners, rows.units]))]
+
+    def units(self) -> int | None:
+        """Distinct units of the rows so far; None where every row is one."""
+        return len(self.owners[0]) if self.owners else None
 
 
-def row_sets(clusters: Iterable[RowPlaces]) -> RowSets:
+def row_sets(clusters: Iterable[RowPlaces], units: IntArray | None = None) -> RowSets:
     """
     All rows of some clusters, and those of each level of each factor.
 
@@ -118,7 +131,7 @@ def row_sets(clusters: Iterable[RowPlaces]) -> RowSets:
     sets = [_bits(places)]
     for column in codes.T:
         sets += [_bits(places[column == code]) for code in np.unique(column)]
-    return RowSets(tuple(sets))
+    return RowSets(tuple(sets), units)
 
 
 def _bits(places: Collection[int] | IntArray) -> Bits:
@@ -128,8 +141,17 @@ def _bits(places: Collection[int] | IntArray) -> Bits:
     return np.packbits(mask)
 
 
-def _apart(one: Bits, two: Bits) -> int:
+def _apart(one: Bits, two: Bits, units: IntArray | None) -> int:
     both = min(len(one), len(two))
+    if units is not None:
+        size = max(len(one), len(two))
+        differ = np.zeros(size, dtype=np.uint8)
+        differ[: len(one)] = one
+        differ[: len(two)] ^= two
+        at = np.flatnonzero(np.unpackbits(differ))
+        # Rows that are no longer there may all have been one unit's.
+        gone = -np.ones(int((at >= len(units)).any()), dtype=np.int64)
+        return distinct(np.append(units[at[at < len(units)]], gone))
     apart = int(np.bitwise_count(one[:both] ^ two[:both]).sum(dtype=np.int64))
     rest = one[both:] if len(one) > both else two[both:]
     return apart + int(np.bitwise_count(rest).sum(dtype=np.int64))

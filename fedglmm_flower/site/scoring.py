@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import inf
 
 import numpy as np
+import numpy.typing as npt
 
 from fedglmm_flower.errors import (
     BudgetError,
@@ -22,21 +23,29 @@ from fedglmm_flower.glmm.score import RowShares, score_at
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.asked_points import AskedPoints
-from fedglmm_flower.site.dominance import Dominance, update_dominance
+from fedglmm_flower.site.dominance import Contributions
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
-from fedglmm_flower.site.gate import inspect
+from fedglmm_flower.site.gate import (
+    dominance_rules,
+    inspect,
+    rows_per_statistic,
+    spread_rules,
+)
 from fedglmm_flower.site.labels import parts_of
 from fedglmm_flower.site.mechanism import software_name
+from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
 from fedglmm_flower.site.scored import Point, ReleasedScore, numbers_of
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
+from fedglmm_flower.site.units import UnitCodes, with_units
 from fedglmm_flower.study.grouping import is_site
 from fedglmm_flower.study.study import Study
 
+IntArray = npt.NDArray[np.int64]
 _BATCH = 65_536
 _MOST_NODES = 10_000
 
@@ -91,7 +100,7 @@ def score(
     DataError, DisclosureError, FitError
         If the table, a rule of the gate, or the point itself stands in the way.
     """
-    check_expected(study, site)
+    check_expected(study, site, policy.min_sites)
     if privacy is not None:
         raise BudgetError(
             f"site {site!r}: a likelihood without noise was asked; the site's policy "
@@ -100,11 +109,14 @@ def score(
     frame = _checked_frame(study, point)
     narrow = narrowed(study)
     key = b"" if frozen is None else frozen.key()
-    found = summarise_clusters(narrow, source, site=site, name=lambda _: (), key=key)
+    unit = policy.unit
+    found = summarise_clusters(
+        narrow, source, site=site, name=lambda _: (), key=key, unit=unit
+    )
     if frozen is not None:
         frozen.require_same(study.digest, found.snapshot)
     moments = found.clusters[()]
-    rows = _rows(study, source, site)
+    rows, units = _rows(study, source, site, unit)
     if rows.n_rows > moments.n_rows:
         raise DataError(
             f"{source.name}: rows were added while it was read; a table at rest is "
@@ -114,7 +126,7 @@ def score(
     findings = inspect(study.moment_model, moments, statistics, policy)
     refuse(findings)
     made, shares = score_at(frame, rows, np.array(point.values), point.nodes)
-    refuse(_at_point(shares, numbers_of(frame.size), policy))
+    refuse(_at_point(shares, moments, units, numbers_of(frame.size), policy))
     asked.admit(study.digest, digest_of(point), study.rounds)
     if frozen is not None:
         frozen.freeze(study.digest, found.snapshot)
@@ -159,49 +171,31 @@ def refuse(findings: tuple[Finding, ...]) -> None:
         )
 
 
-def _at_point(shares: RowShares, numbers: int, policy: Policy) -> tuple[Finding, ...]:
+def _at_point(
+    shares: RowShares,
+    moments: Moments,
+    units: IntArray | None,
+    numbers: int,
+    policy: Policy,
+) -> tuple[Finding, ...]:
     """Whoever chooses a point chooses whose weight is large there."""
     if not policy.enabled:
         return ()
-    n, needed = len(shares.score), policy.rows_per_statistic * numbers
-    parts: dict[str, Dominance] = {}
-    update_dominance(
-        parts,
+    parts = Contributions()
+    parts.add(
         {
-            "the information": shares.information.copy(),
-            "the score": shares.score.copy(),
+            "the information at the point": shares.information.copy(),
+            "the score at the point": shares.score.copy(),
         },
+        units,
     )
-    findings = [
-        Finding(
-            "rows-per-statistic",
-            n >= needed,
-            f"rows per statistic: {n} rows for {numbers} numbers, at least {needed:g} "
-            "required",
-        )
-    ]
-    for name, d in parts.items():
-        one = d.largest / d.total if d.total > 0 else 0.0
-        two = (d.largest + d.second) / d.total if d.total > 0 else 0.0
-        findings.append(
-            Finding(
-                "dominance",
-                one < policy.dominance_one and two < policy.dominance_two,
-                f"dominance: the largest record of {name} at the point is {one:.1%} "
-                f"and the two largest {two:.1%}, below {policy.dominance_one:.1%} and "
-                f"{policy.dominance_two:.1%} required",
-            )
-        )
-    spread = parts["the information"].rows
-    findings.append(
-        Finding(
-            "effective-rows",
-            spread >= policy.min_rows,
-            f"effective rows: the information at the point is spread over {spread:.1f} "
-            f"rows, at least {policy.min_rows} required",
-        )
+    found = parts.found()
+    spread = {k: d for k, d in found.items() if "information" in k}
+    return (
+        rows_per_statistic(moments.n_units, moments.counted, numbers, policy),
+        *dominance_rules(found, policy),
+        *spread_rules(spread, policy.min_rows),
     )
-    return tuple(findings)
 
 
 def _checked_frame(study: Study, point: Point) -> Frame:
@@ -228,11 +222,15 @@ def _checked_frame(study: Study, point: Point) -> Frame:
     return frame
 
 
-def _rows(study: Study, source: TableSource, site: str) -> ModelRows:
-    """All complete rows of the site, with their clusters."""
+def _rows(
+    study: Study, source: TableSource, site: str, unit: str | None
+) -> tuple[ModelRows, IntArray | None]:
+    """All complete rows of the site with their clusters, and the unit of each."""
     model, where = study.model, source.name
     used = [model.columns[name] for name in model.used_columns]
-    columns = list(dict.fromkeys([*model.used_columns, *study.clusters]))
+    names = [*study.clusters, *([] if unit is None else [unit])]
+    columns = list(dict.fromkeys([*model.used_columns, *names]))
+    codes = UnitCodes()
     parts: list[AtomRows] = []
     paths: list[tuple[str, ...]] = []
     first = 0
@@ -240,6 +238,8 @@ def _rows(study: Study, source: TableSource, site: str) -> ModelRows:
         table = typed_table(frame, used, where=where, first_row=first + 1)
         first += len(frame)
         complete = atom_rows(model, table, where=where)
+        if unit is not None:
+            complete = with_units(complete, codes.of(frame[unit]))
         found, _ = parts_of(frame, study.clusters, complete, where)
         for path, _, rows in found:
             parts.append(rows)
@@ -260,4 +260,6 @@ def _rows(study: Study, source: TableSource, site: str) -> ModelRows:
         mine = is_site(name, study.site_column)
         column[:] = site if mine else [path[at[name]] for path in paths]
         groups[name] = column
-    return rows_of_table(model, whole, groups, n_rows=len(paths))
+    units = [part.units for part in parts if part.units is not None]
+    made = rows_of_table(model, whole, groups, n_rows=len(paths))
+    return made, np.concatenate(units) if units else None

@@ -13,27 +13,18 @@ from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.marginal_shape import marginal_shape
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.anchoring import anchored_sums
-from fedglmm_flower.site.cells import CellCounts, count_cells, merge_cells
 from fedglmm_flower.site.dominance import (
-    Dominance,
-    update_dominance,
-    valued_columns,
-    watched_columns,
+    Contributions,
 )
 from fedglmm_flower.site.judge_windows import with_leverage
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
-from fedglmm_flower.site.measures import (
-    measured_columns,
-    measures_by_level,
-    unequal_measures,
-)
-from fedglmm_flower.site.moments import Moments, SiteMoments, row_cells
+from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.public_anchor import PublicSums
 from fedglmm_flower.site.row_sets import RowPlaces
 from fedglmm_flower.site.snapshot import Snapshot, require_unchanged
 from fedglmm_flower.site.source import TableSource
-from fedglmm_flower.site.sums import sums
-from fedglmm_flower.site.values import ValueCounts, count_values
+from fedglmm_flower.site.tally import Tally
+from fedglmm_flower.site.units import UnitCodes, require_unit_unused, with_units
 from fedglmm_flower.study.joint import JOINT
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.products import join_set, split_set
@@ -71,6 +62,7 @@ def summarise_clusters(
     site: str,
     name: Callable[[Path], Path | None] = lambda path: path,
     key: bytes = b"",
+    unit: str | None = None,
 ) -> SiteMoments:
     """
     Sums of each cluster of a site: one pass for moments, more for an anchor.
@@ -89,6 +81,9 @@ def summarise_clusters(
         Cluster that a cluster of the table is counted with; None for no one.
     key : bytes
         The site's secret for the digest of its rows; empty where none is kept.
+    unit : str or None
+        Column that names units, of which each may have several rows; a row that names
+        none is dropped.  None where every row is one.
 
     Returns
     -------
@@ -101,14 +96,17 @@ def summarise_clusters(
         If no row is complete.
     DataError
         If the table does not agree with the study, or changes from pass to pass.
+    StudyMismatchError
+        If the study reads the column that names units.
     """
+    require_unit_unused(study, unit)
     model = study.moment_model
     order = max(k for _, k in study.offers)
     statistics = _summed(study)
     anchored = any(split_set(offered)[0] == "anchored" for offered, _ in study.offers)
     size = max(256, min(_MAX_BATCH, _CELLS_PER_BATCH // (len(statistics) + 1)))
-    reader = _Reader(study, source, name, size, key)
-    tallies: dict[Path, _Tally] = {}
+    reader = _Reader(study, source, name, size, key, unit)
+    tallies: dict[Path, Tally] = {}
     most = _KEPT_CELLS // (len(model.atoms) + 4)
     kept: dict[Path, list[AtomRows]] | None = {}
     n_rows = n_missing = 0
@@ -116,7 +114,7 @@ def summarise_clusters(
         n_missing += missing
         for path, places, columns, rows in parts:
             if path not in tallies:
-                tallies[path] = _Tally(
+                tallies[path] = Tally(
                     np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model)
                 )
             tally = tallies[path]
@@ -138,7 +136,16 @@ def summarise_clusters(
     for path, again in _rows_again(clusters, kept, reader, most):
         clusters[path] = with_leverage(study, clusters[path], again)
     where = {path: tallies[path].places for path in clusters}
-    return SiteMoments(clusters, n_missing, reader.snapshots[0], where)
+    units = None if unit is None else np.concatenate(reader.units)
+    return SiteMoments(
+        clusters,
+        n_missing,
+        reader.snapshots[0],
+        where,
+        units,
+        # A row of weight zero is absent and not missing: then nothing is known.
+        0 if model.weights is not None else len(reader.dropped),
+    )
 
 
 def _summed(study: Study) -> tuple[Statistic, ...]:
@@ -154,7 +161,7 @@ def _summed(study: Study) -> tuple[Statistic, ...]:
 
 
 def _require_sums(
-    tallies: Mapping[Path, "_Tally"], where: str, n_missing: int, names: Sequence[str]
+    tallies: Mapping[Path, "Tally"], where: str, n_missing: int, names: Sequence[str]
 ) -> None:
     if not tallies:
         raise EmptySiteError(
@@ -178,13 +185,23 @@ class _Reader:
     name: Callable[[Path], Path | None]
     size: int
     key: bytes
+    unit: str | None = None
     snapshots: list[str] = field(default_factory=list)
+    codes: UnitCodes = field(default_factory=UnitCodes)
+    units: list[IntArray] = field(default_factory=list)
+    dropped: set[int] = field(default_factory=set)
+
+    @property
+    def labels(self) -> list[str]:
+        """Columns that name clusters, and the one that names units."""
+        unit = [] if self.unit is None else [self.unit]
+        return [*self.study.clusters, *unit]
 
     @property
     def columns(self) -> list[str]:
-        """What is read: the model's columns, and those that name clusters."""
+        """What is read: the model's columns, and those that name."""
         return list(
-            dict.fromkeys([*self.study.moment_model.used_columns, *self.study.clusters])
+            dict.fromkeys([*self.study.moment_model.used_columns, *self.labels])
         )
 
     def read(self) -> Iterator[tuple[int, list[_Rows]]]:
@@ -195,8 +212,11 @@ class _Reader:
         for frame in self.source.batches(self.columns, self.size):
             table = typed_table(frame, used, where=where, first_row=first + 1)
             before, first = first, first + len(frame)
-            snapshot.add(table.columns, frame[list(self.study.clusters)])
+            snapshot.add(table.columns, frame[self.labels])
             complete = atom_rows(model, table, where=where)
+            codes = None if self.unit is None else self.codes.of(frame[self.unit])
+            if codes is not None:
+                complete = with_units(complete, codes)
             parts, unnamed = parts_of(frame, self.study.clusters, complete, where)
             named: list[_Rows] = []
             for found, at, rows in parts:
@@ -204,6 +224,10 @@ class _Reader:
                 if path is not None and len(at):
                     columns = {c: values[at] for c, values in table.columns.items()}
                     named.append((path, before + at.astype(np.int64), columns, rows))
+            if codes is not None and not self.snapshots:
+                placed = np.concatenate([np.zeros(0, int), *(at for _, at, _ in parts)])
+                self.units.append(codes)
+                self.dropped.update(np.delete(codes, placed).tolist())
             yield complete.n_missing + unnamed, named
         self.snapshots.append(snapshot.digest())
         require_unchanged(self.snapshots, where)
@@ -243,92 +267,18 @@ def _rows_again(
             yield path, partial(iter, held[path])
 
 
-class _Tally:
-    """Sums of a cluster in the making."""
-
-    def __init__(
-        self, values: FloatArray, at_public: PublicSums | None, places: RowPlaces
-    ) -> None:
-        self.places = places
-        self.values = values
-        self.at_public = at_public
-        self.n_rows = 0
-        self.cells: CellCounts | None = None
-        self.dominance: dict[str, Dominance] = {}
-        self.measures: dict[str, Dominance] = {}
-        self.by_level: dict[str, Dominance] = {}
-        self.values_at: dict[str, ValueCounts] = {}
-
-    def add(
-        self,
-        model: Model,
-        statistics: tuple[Statistic, ...],
-        columns: Mapping[str, FloatArray],
-        rows: AtomRows,
-    ) -> None:
-        """Add the rows of a batch."""
-        self.n_rows += len(rows.response)
-        with np.errstate(over="ignore", invalid="ignore"):  # refused later
-            self.values += sums(model, statistics, rows)
-        if self.at_public is not None:
-            self.at_public.add(rows)
-        each = row_cells(model, rows)
-        counted = count_cells(each.codes, each.rows, *each.responses)
-        self.cells = counted if self.cells is None else merge_cells(self.cells, counted)
-        watched = watched_columns(model, columns, rows)
-        update_dominance(self.dominance, watched)
-        measures = unequal_measures(model, rows)
-        update_dominance(self.measures, measures)
-        update_dominance(self.by_level, measures_by_level(model, measures, rows))
-        update_dominance(self.dominance, measured_columns(model, measures, columns))
-        for name in valued_columns(model, watched):
-            counts = count_values(self.values_at.get(name), watched[name], each)
-            self.values_at[name] = counts
-
-    def moments(
-        self,
-        study: Study,
-        site: str,
-        order: int,
-        statistics: tuple[Statistic, ...],
-        n_missing: int,
-    ) -> Moments:
-        """The sums when all rows are in."""
-        assert self.cells is not None  # noqa: S101 - a tally has rows
-        public, at_anchor = self.at_public, {}
-        more: dict[Statistic, float] = {}
-        if public is not None:
-            more = public.values(release_statistics(study.model, "public", 1))
-            at_anchor = public.at_anchor
-        return Moments(
-            study_digest=study.digest,
-            site=site,
-            order=order,
-            statistics=(*statistics, *more),
-            values=np.append(self.values, list(more.values())),
-            n_rows=self.n_rows,
-            n_missing=n_missing,
-            cells=self.cells,
-            dominance=self.dominance,
-            value_counts=self.values_at,
-            at_anchor=at_anchor,
-            measures=self.measures,
-            by_level=self.by_level,
-        )
-
-
 def _with_anchor(
     model: Model, moments: Moments, again: Callable[[], Iterable[AtomRows]]
 ) -> Moments:
     """The same sums, and those at the cluster's anchor where it has one."""
     statistics, values = moments.statistics, moments.values
-    at_anchor: dict[str, Dominance] = {}
+    at_anchor = Contributions()
     more = _at_anchor(model, statistics, values, moments.n_rows, again, at_anchor)
     return replace(
         moments,
         statistics=(*statistics, *more),
         values=np.append(values, list(more.values())),
-        at_anchor=at_anchor,
+        at_anchor=at_anchor.found(),
     )
 
 
@@ -338,7 +288,7 @@ def _at_anchor(
     values: FloatArray,
     n_rows: int,
     again: Callable[[], Iterable[AtomRows]],
-    dominance: dict[str, Dominance],
+    dominance: Contributions,
 ) -> dict[Statistic, float]:
     """Sums at the site's anchor; none where it has no estimate."""
     measure, one = measure_of(model), model.constant

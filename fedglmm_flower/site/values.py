@@ -28,6 +28,20 @@ class ValueCounts:
     values: FloatArray | None
     counts: CellCounts | None
 
+    def differing(self, n: int) -> float:
+        """How many of the n rows differ from the most frequent value."""
+        if self.counts is None:
+            return float(MAX_TRACKED)
+        return n - float(self.counts.rows.max())
+
+    def few(self) -> tuple[FloatArray, CellCounts] | None:
+        """Values and their counts, where there are few."""
+        if self.values is None or self.counts is None:
+            return None
+        if not 1 < len(self.values) <= FEW_VALUES:
+            return None
+        return self.values, self.counts
+
 
 def count_values(
     known: ValueCounts | None, column: FloatArray, rows: CellCounts

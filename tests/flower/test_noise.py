@@ -1,6 +1,7 @@
 """A node with noise switched on: what it sends, keeps, and says when it may not."""
 
 import json
+import struct
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,12 @@ import pytest
 from fedglmm_flower.errors import BudgetError, LedgerError
 from fedglmm_flower.flower.exchange import Request
 from fedglmm_flower.flower.site_desk import desk_of
-from fedglmm_flower.site import Ledger
+from fedglmm_flower.site import Ledger, read_site_config
+from fedglmm_flower.site.features import Features
+from fedglmm_flower.site.fixed_point import STEP
+from fedglmm_flower.site.private_release import require_private
+from fedglmm_flower.site.private_sums import private_sums
+from fedglmm_flower.site.public_scales import public_weights
 from fedglmm_flower.study import Column, write_study
 from tests.command import fedglmm
 from tests.flower.conftest import write_site_file
@@ -97,6 +103,30 @@ def test_no_exact_sum_or_count_is_on_the_disk(noisy):
     for exact in (y, 60.0):
         assert all(abs(v - exact) > 1e-6 for v in released.clusters[0].values)
     assert not (folder / "site.log").exists()
+
+
+def test_no_sum_before_its_noise_is_anywhere_but_in_memory(noisy):
+    """Neither as a number, nor as text, nor as the integers that noise is added to."""
+    ask(noisy)
+    here = read_site_config(noisy.site_file("east"))
+    assert here.privacy is not None
+    offer = require_private(noisy.study, here.privacy)
+    features = Features(noisy.study.model, noisy.study.statistics(offer[1], offer[0]))
+    weights = public_weights(features)
+    exact = private_sums(noisy.study, here.source, features, weights, here.privacy)
+    told = [str(v).encode() for v in exact.sums.ravel().tolist() if abs(v) > 1e5]
+    for v in exact.sums[0] * STEP / weights:
+        told += [repr(float(v)).encode(), struct.pack("<d", v), struct.pack(">d", v)]
+    folder = noisy.site_file("east").parent
+    kept = [p for p in folder.rglob("*") if p.is_file() and p.name != "data.csv"]
+    written = b"".join(path.read_bytes() for path in kept)
+
+    assert len(told) > 12
+    assert {"ledger.sqlite", "answers.sqlite"} <= {path.name for path in kept}
+    assert not [value for value in told if value in written]
+    # So that the search would find what stands there.
+    released = ask(noisy).clusters[0].values
+    assert all(repr(value).encode() in written for value in released)
 
 
 def test_noise_without_a_ledger_sends_nothing(noisy):

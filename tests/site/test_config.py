@@ -72,9 +72,37 @@ def test_a_policy_may_stand_alone(tmp_path):
         read_policy(path)
 
 
+def test_the_unit_is_that_of_the_rules_and_of_the_noise(tmp_path):
+    """Named once, with the data; a second name would be another promise."""
+    noise = {
+        "privacy.enabled": "true",
+        "privacy.dataset": '"people"',
+        "privacy.epsilon": "1.0",
+        "privacy.delta": "1e-6",
+        "privacy.budget_epsilon": "3.0",
+    }
+    plain = {"data.unit": '"pid"', "disclosure.min_sites": "3"}
+    path = write(tmp_path, **plain, **noise)
+    config = read_site_config(path)
+
+    assert config.policy == read_policy(path) == Policy(unit="pid", min_sites=3)
+    assert config.privacy is not None
+    assert config.privacy.unit_column == "pid"
+    same = write(tmp_path, **plain, **noise, privacy__unit_column='"pid"')
+    assert read_site_config(same).privacy == config.privacy
+    with pytest.raises(PolicyError, match="name two columns"):
+        read_site_config(write(tmp_path, **plain, **noise, privacy__unit_column='"x"'))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("policy__signed", '"yes"'),
+        ("policy__version", "2"),
+        ("data__unit", '""'),
+        ("data__unit", "1"),
+        ("disclosure__min_sites", "0"),
+        ("disclosure__unit", '"pid"'),
         ("format", "2"),
         ("format", None),
         ("site", None),

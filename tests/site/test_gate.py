@@ -69,7 +69,10 @@ def test_each_rule_refuses_alone(table, rule, study, policy, change):
     """With every other rule kept, the message names the one that is not."""
     changed = table.assign(**change)
 
-    also = {"cells": {"response-cells"}, "dominance": {"values", "leverage"}}
+    also = {
+        "cells": {"response-cells", "dominance"},
+        "dominance": {"values", "leverage"},
+    }
     assert {rule} <= failed(study, changed, policy) <= {rule, *also.get(rule, ())}
     with pytest.raises(DisclosureError, match=r"^disclosure: at the lowest order, "):
         cleared(study, changed, policy)

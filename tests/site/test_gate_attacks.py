@@ -156,11 +156,37 @@ def test_rows_with_events_are_counted(table):
     trials = table.assign(trials=20, count=3, female=[1] * 40 + [0] * 360)
     trials.loc[:39, "count"] = [17] + [0] * 39
     study = ask("cbind(count, trials - count) ~ female", "binomial")
-    assert failed(study, trials) == {"response-cells"}
+    assert failed(study, trials) == {"response-cells", "dominance"}
 
     counts = table.assign(female=[1] * 40 + [0] * 360)
     counts.loc[:39, "count"] = [4] + [0] * 39
-    assert failed(ask("count ~ female", "poisson"), counts) == {"response-cells"}
+    few = {"response-cells", "dominance"}
+    assert failed(ask("count ~ female", "poisson"), counts) == few
+
+
+def test_a_total_that_is_nearly_one_patients_is_his(table):
+    """Six of forty have events, and one of them 50 of 55."""
+    counts = table.assign(female=[1] * 40 + [0] * 360, count=np.arange(400) % 3)
+    counts.loc[:39, "count"] = [50, 1, 1, 1, 1, 1] + [0] * 34
+    for study in (
+        ask("count ~ female", "poisson"),
+        ask("cbind(count, trials - count) ~ female", "binomial"),
+    ):
+        assert failed(study, counts.assign(trials=60)) == {"dominance"}
+
+
+def test_a_cell_without_events_is_told_of_counts_too(table):
+    """No fall among forty women: whoever knows one knows hers."""
+    counts = table.assign(female=[1] * 40 + [0] * 360)
+    counts.loc[:39, "count"] = 0
+    for study in (
+        ask("count ~ female", "poisson"),
+        ask("trials ~ female", "nbinom2", release_set="canonical"),
+    ):
+        none = counts.assign(trials=counts["trials"].where(counts.female == 0, 0))
+        refused = failed(study, none, Policy(one_outcome="refuse"))
+        assert refused == {"group-disclosure"}
+        assert failed(study, none) == set()
 
 
 def test_a_cell_of_one_outcome_is_a_warning(table):

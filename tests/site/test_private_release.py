@@ -12,6 +12,7 @@ from fedglmm_flower.envelope import decode_release, encode_release
 from fedglmm_flower.errors import (
     BudgetError,
     DataError,
+    FedglmmError,
     LedgerError,
     PolicyError,
     StudyMismatchError,
@@ -225,7 +226,7 @@ def test_clusters_are_those_that_the_policy_lists(answer, tmp_path):
     assert {one.n_rows for one in answer(study, frame, moved).clusters} == {None}
     with pytest.raises(PolicyError, match="another depth"):
         answer(study, frame, replace(PRIVACY, clusters=(("a", "b"),)))
-    with pytest.raises(PolicyError, match="the unit that is protected"):
+    with pytest.raises(StudyMismatchError, match="the unit that is protected"):
         answer(study, frame, replace(listed, unit_column="ward"))
 
 
@@ -238,6 +239,59 @@ def test_the_noise_has_the_variance_that_is_told():
 
     assert low < statistic < high
     assert abs(drawn.mean()) < 5 * gaussian.scale / math.sqrt(20_000)
+
+
+@pytest.mark.lengthy
+def test_the_variance_of_the_noise_is_right_within_one_in_a_hundred():
+    """A million draws: 1 % is seven of the standard deviations of their variance."""
+    gaussian = DiscreteGaussian(20_000, radius(1.5), 1.0, 1e-6)
+    squares = 0.0
+    for _ in range(50):
+        drawn = np.array(gaussian.draw([0] * 20_000), dtype=float)
+        squares += float((drawn**2).sum())
+
+    assert squares / 1e6 / gaussian.scale**2 == pytest.approx(1.0, abs=0.01)
+    # So that the test would see noise that is two in a hundred too small.
+    assert 7 * math.sqrt(2 / 1e6) < 0.01
+
+
+@pytest.mark.parametrize("fault", ["column", "unit", "level", "study", "few sites"])
+def test_what_is_refused_with_noise_is_refused_whatever_the_rows(
+    fault, answer, tmp_path
+):
+    """The same words and code for an empty table, an ordinary one, and one of text."""
+    frames = (rows_of(0), rows_of(200), rows_of(50).astype(str).assign(y="text"))
+    changes: dict[str, object] = {}
+    privacy, least = PRIVACY, 1
+    seen: set[tuple[object, ...]] = set()
+    if fault == "unit":
+        privacy = replace(PRIVACY, unit_column="nobody")
+    elif fault == "level":
+        changes["columns"] = (AGE, replace(STAGE, levels=("A", "B")),
+                              Column("y", "binary"))  # fmt: skip
+    elif fault == "study":
+        privacy = replace(PRIVACY, unit_column="age")
+    elif fault == "few sites":
+        least = 9
+    for k, frame in enumerate(frames):
+        given = frame.drop(columns="age") if fault == "column" else frame
+        try:
+            released = release_privately(
+                study_of(**changes),
+                FrameSource(given),
+                privacy,
+                Ledger(tmp_path / f"{k}.sqlite"),
+                WIRE,
+                site="north",
+                least=least,
+            )
+        except FedglmmError as error:
+            seen.add((error.code, error.public, error.detail))
+        else:
+            shape = (released.release_set, released.order, released.noise)
+            seen.add((*map(str, shape), len(released.clusters[0].values)))
+
+    assert len(seen) == 1
 
 
 def test_the_noise_is_around_the_clipped_sums(tmp_path):

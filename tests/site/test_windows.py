@@ -83,7 +83,7 @@ def test_weights_that_are_all_but_zero_are_no_rows():
     frame["weight"] = np.where(light, 1e-7, 1.0)
     study = ask("died ~ age + level", weights="weight", order=2)
 
-    with pytest.raises(DisclosureError, match="effective rows: weights x"):
+    with pytest.raises(DisclosureError, match="effective rows: weights in a level"):
         answer(study, frame)
 
 

@@ -1,0 +1,64 @@
+"""``fedglmm site sign-policy``: a changed ``site.toml`` is put in force."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedglmm_flower.cli.passphrases import (
+    FileOption,
+    VariableOption,
+    passphrase_for,
+)
+from fedglmm_flower.envelope import read_identity
+from fedglmm_flower.envelope.manifest import write_time
+from fedglmm_flower.envelope.policy_versions import (
+    POLICY_VERSIONS,
+    read_versions,
+    sign_version,
+)
+from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.flower.admission import utc_now
+from fedglmm_flower.site import SiteConfig, read_site_config
+
+
+def sign_policy(
+    config: Annotated[Path, typer.Argument(help="site.toml")] = Path("site.toml"),
+    passphrase_file: FileOption = None,
+    passphrase_env: VariableOption = None,
+) -> None:
+    """
+    Sign site.toml as it stands, as the next version of the policy.
+
+    The version goes to policy-versions.toml beside it. From then on the site answers
+    only while site.toml is the file that was signed last, to the byte.
+    """
+    here = read_site_config(config)
+    key = here.identity_path
+    signer = read_identity(key, passphrase_for(key, passphrase_file, passphrase_env))
+    if signer.name != here.site:
+        raise PolicyError(
+            f"{config}: names the site {here.site!r} and a key of {signer.name!r}; the "
+            "site's own key is required; correct 'site' or 'identity'"
+        )
+    path = config.parent / POLICY_VERSIONS
+    before = len(read_versions(path))
+    version = sign_version(path, here.digest, signer, utc_now())
+    new = "" if version.number > before else " before"
+    typer.echo(
+        f"{path}: version {version.number} of the policy was signed{new}, "
+        f"{write_time(version.at)}, digest {version.policy[:16]}..."
+    )
+
+
+def version_words(here: SiteConfig, config: Path) -> str:
+    """Which version of the policy stands there, for a preview; checks no signature."""
+    known = read_versions(config.parent / POLICY_VERSIONS)
+    if not known:
+        return (
+            "not signed, and must be: nothing is sent" if here.signed else "not signed"
+        )
+    last = known[-1]
+    if last.policy != here.digest:
+        return f"not as signed in version {last.number}: nothing is sent"
+    return f"version {last.number}, signed {write_time(last.at)}"
