@@ -50,10 +50,17 @@ class RowShares:
     ----------
     information, score : arrays of shape (n,)
         Curvature of each row at the mode, and the size of its derivative.
+    columns : array of shape (n, p)
+        Columns of the fixed effects.
+    within : array of shape (n, p)
+        What the random effects leave of them at the mode: its products under the
+        curvature are what the information of the fixed effects sums.
     """
 
     information: FloatArray
     score: FloatArray
+    columns: FloatArray
+    within: FloatArray
 
 
 def score_at(
@@ -85,7 +92,7 @@ def score_at(
     with np.errstate(all="ignore"):
         try:
             value, gradient = objective(phi)
-            shares = _shares(objective, phi)
+            shares = _shares(objective, frame, phi)
             information = _information(objective, frame, phi)
         except np.linalg.LinAlgError:
             value, gradient = np.nan, phi
@@ -121,13 +128,25 @@ def _information(
     return np.asarray(0.5 * (found + found.T), dtype=np.float64)
 
 
-def _shares(objective: Marginal | Independent, phi: FloatArray) -> RowShares:
+def _shares(
+    objective: Marginal | Independent, frame: Frame, phi: FloatArray
+) -> RowShares:
+    columns = objective.X @ frame.R
     if isinstance(objective, Marginal):
         gamma, theta, psi = objective.split(phi)
         fixed = objective.X @ gamma + objective.offset
-        mode = objective.mode(fixed, objective.covariance.matrix(theta), psi)
-        return RowShares(np.abs(mode.curvature), np.abs(mode.score))
-    gamma, psi = objective.split(phi)
-    eta = objective.X @ gamma + objective.offset
-    _, score, W = objective.family.terms(eta, psi)
-    return RowShares(np.abs(W), np.abs(score))
+        Lambda = objective.covariance.matrix(theta)
+        mode = objective.mode(fixed, Lambda, psi)
+        none = tuple(np.zeros_like(u) for u in mode.u)
+        within = columns.copy()
+        for j, x in enumerate(columns.T):
+            sums = objective.sums(mode.curvature * x) @ Lambda
+            taken = objective.chain.expand(mode.factor.solve(sums, none))
+            within[:, j] -= objective.spread(taken @ Lambda.T)
+        weight, score = mode.curvature, mode.score
+    else:
+        gamma, psi = objective.split(phi)
+        eta = objective.X @ gamma + objective.offset
+        _, score, weight = objective.family.terms(eta, psi)
+        within = columns
+    return RowShares(np.abs(weight), np.abs(score), columns, within)

@@ -18,16 +18,16 @@ from fedglmm_flower.glmm.design import rows_of_table
 from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.rows import ModelRows
-from fedglmm_flower.glmm.score import RowShares, score_at
+from fedglmm_flower.glmm.score import score_at
 from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.asked_points import AskedPoints
-from fedglmm_flower.site.dominance import Dominance, update_dominance
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.labels import parts_of
 from fedglmm_flower.site.mechanism import software_name
+from fedglmm_flower.site.point_rules import point_findings
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
@@ -114,7 +114,7 @@ def score(
     findings = inspect(study.moment_model, moments, statistics, policy)
     refuse(findings)
     made, shares = score_at(frame, rows, np.array(point.values), point.nodes)
-    refuse(_at_point(shares, numbers_of(frame.size), policy))
+    refuse(point_findings(shares, numbers_of(frame.size), policy))
     asked.admit(study.digest, digest_of(point), study.rounds)
     if frozen is not None:
         frozen.freeze(study.digest, found.snapshot)
@@ -157,51 +157,6 @@ def refuse(findings: tuple[Finding, ...]) -> None:
             f"disclosure of a likelihood: {failed}; every rule of the policy is "
             "required; end with the one round, or leave out a column"
         )
-
-
-def _at_point(shares: RowShares, numbers: int, policy: Policy) -> tuple[Finding, ...]:
-    """Whoever chooses a point chooses whose weight is large there."""
-    if not policy.enabled:
-        return ()
-    n, needed = len(shares.score), policy.rows_per_statistic * numbers
-    parts: dict[str, Dominance] = {}
-    update_dominance(
-        parts,
-        {
-            "the information": shares.information.copy(),
-            "the score": shares.score.copy(),
-        },
-    )
-    findings = [
-        Finding(
-            "rows-per-statistic",
-            n >= needed,
-            f"rows per statistic: {n} rows for {numbers} numbers, at least {needed:g} "
-            "required",
-        )
-    ]
-    for name, d in parts.items():
-        one = d.largest / d.total if d.total > 0 else 0.0
-        two = (d.largest + d.second) / d.total if d.total > 0 else 0.0
-        findings.append(
-            Finding(
-                "dominance",
-                one < policy.dominance_one and two < policy.dominance_two,
-                f"dominance: the largest record of {name} at the point is {one:.1%} "
-                f"and the two largest {two:.1%}, below {policy.dominance_one:.1%} and "
-                f"{policy.dominance_two:.1%} required",
-            )
-        )
-    spread = parts["the information"].rows
-    findings.append(
-        Finding(
-            "effective-rows",
-            spread >= policy.min_rows,
-            f"effective rows: the information at the point is spread over {spread:.1f} "
-            f"rows, at least {policy.min_rows} required",
-        )
-    )
-    return tuple(findings)
 
 
 def _checked_frame(study: Study, point: Point) -> Frame:

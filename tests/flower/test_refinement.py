@@ -16,8 +16,7 @@ from fedglmm_flower.flower.server import RunConfig, run_round
 from fedglmm_flower.flower.simulate import simulate
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.asked_points import AskedPoints
-from fedglmm_flower.study import Column, read_study, write_study
-from tests.flower.conftest import SITES, write_site_file
+from fedglmm_flower.study import read_study, write_study
 
 FORMULA = "y ~ x + z + (1 | site)"
 
@@ -157,29 +156,6 @@ def test_a_study_of_one_round_allows_no_other(table, tmp_path):
 
     with pytest.raises(StudyError, match="rounds = 3"):
         simulate(table, study=tmp_path / "one" / "study.toml", rounds="refine:2")
-
-
-@pytest.fixture
-def binary(federation, rng):
-    """The four sites with a 0/1 response, a poor release, and two further rounds."""
-    study = replace(
-        federation.study,
-        formula="y ~ x + (1 | site)",
-        family="binomial",
-        link="logit",
-        method="laplace",
-        columns=(Column("x", "continuous"), Column("y", "binary")),
-        order=2,
-        rounds=5,
-    )
-    federation.study = study
-    for site in SITES:
-        folder = federation.site_file(site).parent
-        x = rng.normal(size=200)
-        y = (rng.random(200) < 1 / (1 + np.exp(-x - 0.3 * len(site)))).astype(int)
-        pd.DataFrame({"x": x, "y": y}).to_csv(folder / "data.csv", index=False)
-        write_site_file(federation, site)
-    return federation
 
 
 def refined(federation, grid, steps=3, *, quorum=None):

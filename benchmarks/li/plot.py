@@ -1,0 +1,1 @@
+def draw(found, settings, path): pass
