@@ -1,5 +1,6 @@
 """One data set of a setting, fitted in every way."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.refinement import Asking
 from benchmarks.simulation.designs import Setting, rows_of
 from benchmarks.simulation.one import asked, opened
 from fedglmm_flower.coordinator.combine import Combined
@@ -15,6 +15,12 @@ from fedglmm_flower.coordinator.fitting import fit_releases, silent
 from fedglmm_flower.coordinator.refine import refine
 from fedglmm_flower.errors import FedglmmError
 from fedglmm_flower.glmm import FittedModel, fit
+from fedglmm_flower.glmm.frame import Frame
+from fedglmm_flower.glmm.score import score_at
+from fedglmm_flower.site.mechanism import software_name
+from fedglmm_flower.site.released import Spent
+from fedglmm_flower.site.scored import Point, ReleasedScore
+from fedglmm_flower.site.site_rows import site_rows
 from fedglmm_flower.site.whole_table import TableStudy
 
 Record = dict[str, Any]
@@ -31,6 +37,12 @@ class _DataSet:
         self.frame: pd.DataFrame = rows_of(setting, replicate)
         self.table: TableStudy = asked(setting, self.frame, OFFER)
         self._combined: Combined | FedglmmError | None = None
+        study = self.table.study
+        self.frame_of = Frame.of(study.model)
+        self.rows = {
+            site: site_rows(study, self.table.source(site), site)
+            for site in study.sites
+        }
 
     def combined(self, method: str) -> Combined:
         """The one round, which is made once."""
@@ -45,6 +57,26 @@ class _DataSet:
         return Combined(
             one.study, one.opened, {}, one.found, method, "benchmark", 0.0, one.seed
         )
+
+    def ask(self, point: Point, sites: tuple[str, ...]) -> dict[str, ReleasedScore]:
+        """Scores of the sites, as they answer without a gate."""
+        lower = np.tril_indices(self.frame_of.size)
+        found = {}
+        for site in sites:
+            rows = self.rows[site]
+            made, _ = score_at(self.frame_of, rows, np.array(point.values), point.nodes)
+            found[site] = ReleasedScore(
+                site,
+                self.table.study.digest,
+                point,
+                rows.n_rows,
+                float(made.value),
+                tuple(map(float, made.gradient)),
+                tuple(map(float, made.information[lower])),
+                Spent("none", math.inf, 0.0, "none"),
+                software_name(),
+            )
+        return found
 
     def _one_round(self) -> Combined:
         study, answers = self.table.study, opened(self.table)
@@ -73,17 +105,15 @@ def _one(data: _DataSet) -> Record:
 
 def _further(method: str, steps: int, *, fresh: bool) -> Callable[[_DataSet], Record]:
     def run(data: _DataSet) -> Record:
-        combined, asking = data.combined(method), Asking(data.table)
-        found = refine(combined, asking, steps, fresh=fresh).to_dict()
+        found = refine(data.combined(method), data.ask, steps, fresh=fresh).to_dict()
         notes = found["diagnostics"]["refinement"]
-        sizes = np.array([[row["estimate"], row["se"]] for row in found["fixed"]])
         return {
             # An iterative fit needs no release: it counts its questions alone.
             "rounds": notes["rounds"] - int(fresh),
             "state": notes["state"],
             "converged": notes["state"] == "arrived" if fresh else found["converged"],
-            "estimates": sizes[:, 0].tolist(),
-            "se": sizes[:, 1].tolist(),
+            "estimates": [row["estimate"] for row in found["fixed"]],
+            "se": [row["se"] for row in found["fixed"]],
             "sd": found["random"][0]["sd"],
         }
 
@@ -98,6 +128,13 @@ def _of_model(fitted: FittedModel) -> Record:
         "se": [float(v) for v in fitted.se],
         "sd": float(fitted.random[0].sd[0]) if fitted.random else None,
     }
+
+
+def _short(value: float | None) -> float | None:
+    """Nine digits; nothing where a standard error does not exist."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.9g}")
 
 
 WAYS: dict[str, Callable[[_DataSet], Record]] = {
@@ -133,7 +170,7 @@ def records(setting: Setting, replicate: int, wanted: list[str]) -> list[Record]
             record["failed"] = f"{type(error).__name__}: {error}"
         for name in ("estimates", "se"):
             if name in record:
-                record[name] = [float(f"{v:.9g}") for v in record[name]]
+                record[name] = [_short(v) for v in record[name]]
         record["seconds"] = round(time.perf_counter() - began, 3)
         found.append(record)
     return found

@@ -1,1 +1,2 @@
-def draw(found, settings, path): pass
+def draw(found, settings, path):
+    pass

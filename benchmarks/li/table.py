@@ -1,1 +1,2 @@
-def markdown(found, settings): return ""
+def markdown(found, settings):
+    return ""

@@ -8,7 +8,7 @@ from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.independent import Independent
 from fedglmm_flower.glmm.marginal import Marginal
-from fedglmm_flower.glmm.rows import FloatArray, ModelRows
+from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 
 _STEP = 1e-3  # of the linear predictor, or of its standard error, whichever is less
 _STEP_SCALE = 1e-4  # of theta and psi, relative
@@ -39,6 +39,13 @@ class Score:
             self.gradient + other.gradient,
             self.information + other.information,
         )
+
+
+def part_of(score: Score, free: BoolArray) -> Score:
+    """The score of some parameters while the others are held."""
+    return Score(
+        score.value, score.gradient[free], score.information[np.ix_(free, free)]
+    )
 
 
 @dataclass(frozen=True)

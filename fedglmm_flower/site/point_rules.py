@@ -59,8 +59,10 @@ def point_findings(
         for label, inside in _levels(shares.columns):
             part = weight[inside]
             findings.extend(_spread(f"{name} {label}", part, policy.min_cell, policy))
-        for columns in (shares.columns, shares.within):
-            findings.append(_leverage(name, columns, weight, policy))
+        findings += [
+            _leverage(name, columns, weight, policy)
+            for columns in (shares.columns, shares.within)
+        ]
     return tuple(findings)
 
 

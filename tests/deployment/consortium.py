@@ -157,7 +157,7 @@ class Consortium:
         said = self.run(f"flwr {command} --format json", "coordinator")
         return dict(json.loads(said[said.index("{") :]))
 
-    def submit(self, folder: str, **config: float) -> int:
+    def submit(self, folder: str, **config: float | str) -> int:
         """Start a run into a folder of the coordinator; its number."""
         place = self.folder("coordinator")
         values = {

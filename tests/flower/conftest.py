@@ -161,7 +161,7 @@ def write_site_file(federation: Federation, name: str, /, **changes: str) -> Non
 
 
 @pytest.fixture
-def binary(federation, rng: np.random.Generator) -> Federation:
+def binary(federation: Federation, rng: np.random.Generator) -> Federation:
     """The four sites with a 0/1 response, a poor release, and five further points."""
     study = replace(
         federation.study,
