@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.simulation.designs import Setting, rows_of
 from benchmarks.simulation.one import asked, opened
 from fedglmm_flower.coordinator.combine import Combined
-from fedglmm_flower.coordinator.fitting import fit_releases, silent
+from fedglmm_flower.coordinator.fitting import Fitted, fit_releases, silent
 from fedglmm_flower.coordinator.refine import refine
 from fedglmm_flower.errors import FedglmmError
 from fedglmm_flower.glmm import FittedModel, fit
@@ -43,6 +43,19 @@ class _DataSet:
             site: site_rows(study, self.table.source(site), site)
             for site in study.sites
         }
+
+    def pooled(self, method: str) -> Combined:
+        """
+        The pooled fit in the place of a one round.
+
+        A fresh fit takes nothing from it but the form of its result, and this one is
+        made at once.
+        """
+        study = self.table.study
+        model = self.table.pooled_fit(study.sites, "laplace")
+        stands = Fitted(model, True, {}, (), None, 0.0, 0.0)
+        answers = opened(self.table)
+        return Combined(study, answers, {}, stands, method, "benchmark", 0.0, 0)
 
     def combined(self, method: str) -> Combined:
         """The one round, which is made once."""
@@ -105,7 +118,8 @@ def _one(data: _DataSet) -> Record:
 
 def _further(method: str, steps: int, *, fresh: bool) -> Callable[[_DataSet], Record]:
     def run(data: _DataSet) -> Record:
-        found = refine(data.combined(method), data.ask, steps, fresh=fresh).to_dict()
+        combined = data.pooled(method) if fresh else data.combined(method)
+        found = refine(combined, data.ask, steps, fresh=fresh).to_dict()
         notes = found["diagnostics"]["refinement"]
         return {
             # An iterative fit needs no release: it counts its questions alone.
