@@ -3,6 +3,7 @@
 import json
 import math
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,9 +104,13 @@ def read_study(path: Path | str) -> Study:
         ) from None
 
 
+@lru_cache(maxsize=16)
 def parse_study(data: bytes) -> Study:
     """
     Read canonical bytes, as they travel.
+
+    A study does not change: sites that are simulated together share one, and its
+    model is built once.
 
     Raises
     ------

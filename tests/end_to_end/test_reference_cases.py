@@ -124,8 +124,10 @@ def test_fourth_order_is_within_a_fiftieth_of_a_standard_error(name, family):
 @pytest.mark.parametrize(
     ("name", "family", "most", "sd"),
     [
-        ("chop", "binomial", 0.01, 1e-3),
-        ("contraception", "binomial", 0.02, 1e-3),
+        pytest.param("chop", "binomial", 0.01, 1e-3, marks=pytest.mark.lengthy),
+        pytest.param(
+            "contraception", "binomial", 0.02, 1e-3, marks=pytest.mark.lengthy
+        ),
         ("mmmec", "poisson", 1e-4, 1e-5),
     ],
 )
@@ -147,8 +149,14 @@ def test_an_anchored_release_is_the_default_and_close(name, family, most, sd):
     ("name", "which", "family", "link", "most", "sd", "loglik"),
     [
         ("dietox_gamma", 0, "gamma", "log", 0.002, 1e-5, 0.02),
-        ("contraception", 0, "binomial", "probit", 0.01, 1e-4, 0.05),
-        ("contraception", 0, "binomial", "cloglog", 0.01, 1e-4, 0.05),
+        pytest.param(
+            *("contraception", 0, "binomial", "probit", 0.01, 1e-4, 0.05),
+            marks=pytest.mark.lengthy,
+        ),
+        pytest.param(
+            *("contraception", 0, "binomial", "cloglog", 0.01, 1e-4, 0.05),
+            marks=pytest.mark.lengthy,
+        ),
         ("epil", 0, "nbinom2", "log", 1e-6, 1e-8, 1e-6),
         ("salamanders", 0, "nbinom2", "log", 1e-6, 1e-8, 1e-6),
         ("salamanders", 1, "nbinom2", "log", 0.06, 5e-4, 0.1),
