@@ -28,7 +28,8 @@ class Row:
     power : float
         Share of slopes, all of which are not zero, that are significant at 0.05.
     precision, recall : float
-        Significant slopes against those of the pooled mixed model.
+        Significant slopes against those of the pooled mixed model; nan where there
+        are none.
     rounds : float
         Median of the messages to a site; nan for pooled ways.
     """
@@ -64,8 +65,8 @@ def rows_of_setting(found: Sequence[Record], setting: str) -> dict[str, Row]:
             sum((k, way) in mine for k in sets),
             np.linalg.norm(estimates - truth, axis=1),
             float(said.mean()),
-            both / max(int(said.sum()), 1),
-            both / max(int(meant.sum()), 1),
+            both / int(said.sum()) if said.any() else np.nan,
+            both / int(meant.sum()) if meant.any() else np.nan,
             float(np.median(rounds)) if rounds else np.nan,
         )
     return out
@@ -79,11 +80,12 @@ def markdown(found: Sequence[Record], settings: Sequence[str]) -> str:
     ]
     for setting in settings:
         for way, row in rows_of_setting(found, setting).items():
-            rounds = "" if np.isnan(row.rounds) else f"{row.rounds:g}"
+            shares = (row.power, row.precision, row.recall)
+            told = ["" if np.isnan(v) else f"{v:.3f}" for v in shares]
+            told.append("" if np.isnan(row.rounds) else f"{row.rounds:g}")
             lines.append(
                 f"| {setting.removeprefix('li-')} | {way} | {row.fits}/{row.sets} | "
-                f"{np.median(row.distances):.4f} | {row.power:.3f} | "
-                f"{row.precision:.3f} | {row.recall:.3f} | {rounds} |"
+                f"{np.median(row.distances):.4f} | {' | '.join(told)} |"
             )
     return "\n".join([*lines, ""])
 
