@@ -22,15 +22,19 @@ PAGES = (
     "inference.md",
     "results.md",
     pytest.param("quickstart.md", marks=pytest.mark.slow),
+    pytest.param("examples.md", marks=pytest.mark.lengthy),
 )
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run_commands(block: str) -> None:
-    """Commands of a block, in this process; an installation is not repeated."""
+    """Commands of a block, ours in this process; an installation is not repeated."""
     for line in block.replace("\\\n", " ").splitlines():
         words = shlex.split(line)
         if words[0] == "pip":
+            continue
+        if words[:2] == ["python", "-m"]:
+            subprocess.run([sys.executable, *words[1:]], check=True)
             continue
         assert words[0] == "fedglmm", line
         ended = fedglmm(*words[1:])

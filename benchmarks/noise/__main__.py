@@ -23,6 +23,7 @@ SETTINGS = (
     Setting(1000, 1.0, "public", 2, 0.3),
     Setting(1000, 3.0, "public", 2, 0.3),
     Setting(5000, 1.0, "public", 2),
+    Setting(5000, 3.0, "public", 2),
     Setting(1000, 1.0, "canonical", 2),
     Setting(1000, 3.0, "canonical", 2),
 )

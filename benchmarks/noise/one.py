@@ -14,6 +14,7 @@ from fedglmm_flower.coordinator.noise_fit import fit_noisy
 from fedglmm_flower.coordinator.noisy import noisy_targets
 from fedglmm_flower.coordinator.opening import Opened
 from fedglmm_flower.errors import FitError
+from fedglmm_flower.glmm import fit
 from fedglmm_flower.site.discrete_gaussian import DiscreteGaussian
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import BITS, STEP, guarded, radius
@@ -97,6 +98,24 @@ def rows_of(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     return frame.assign(y=y.astype(int))
 
 
+@lru_cache(maxsize=2)
+def tables(rows: int, seed: int) -> dict[str, pd.DataFrame]:
+    """Rows of all sites of a replicate: the same in every setting of as many rows."""
+    rng = np.random.default_rng([seed, 20])
+    return {f"s{i:02d}": rows_of(rows, rng) for i in range(SITES)}
+
+
+@lru_cache(maxsize=2)
+def pooled(rows: int, seed: int) -> dict[str, Any]:
+    """The fit of the rows themselves."""
+    frame = pd.concat(
+        [frame.assign(site=site) for site, frame in tables(rows, seed).items()],
+        ignore_index=True,
+    )
+    found = fit("y ~ x1 + x2 + b1 + b2 + (1 | site)", frame, family="binomial")
+    return _told(found.estimates, found.covariance, np.array(found.random[0].sd))
+
+
 @lru_cache(maxsize=8)
 def _mechanism(setting: Setting) -> tuple[Features, FloatArray, DiscreteGaussian]:
     study = study_of(setting.release_set, setting.order, setting.off)
@@ -111,10 +130,9 @@ def releases(setting: Setting, seed: int) -> tuple[Study, dict[str, Opened]]:
     study = study_of(setting.release_set, setting.order, setting.off)
     features, weights, gaussian = _mechanism(setting)
     mixing = mixing_of(study.model, features.statistics)
-    rng = np.random.default_rng([seed, 20])
     found = {}
-    for site in study.sites:
-        cells = bounded_cells(study.model, rows_of(setting.rows, rng))
+    for site, frame in tables(setting.rows, seed).items():
+        cells = bounded_cells(study.model, frame)
         rows, counted = bounded_rows(study.model, cells, setting.rows)
         terms = features.on_rows(rows, counted) * weights[:, None]
         sums = guarded(terms.T, NORM).sum(axis=0)
@@ -145,23 +163,24 @@ def record(setting: Setting, replicate: int, draws: int) -> dict[str, Any]:
     start = starting_point(study, sums)
     out: dict[str, Any] = {"setting": setting.name, "replicate": replicate}
     try:
-        fit = fit_noisy(sums, start)
+        noisy = fit_noisy(sums, start)
     except FitError as error:
         return {**out, "failed": str(error)[:60]}
-    out["converged"] = fit.converged
-    out["analytic"] = _told(fit.mixed.fixed, fit.mixed.covariance, sds_of(fit))
-    out["without"] = np.sqrt(np.diag(fit.plain)).tolist()
+    out["converged"] = noisy.converged
+    out["pooled"] = pooled(setting.rows, replicate)
+    out["analytic"] = _told(noisy.mixed.fixed, noisy.mixed.covariance, sds_of(noisy))
+    out["without"] = np.sqrt(np.diag(noisy.plain)).tolist()
     # The same estimates with standard errors that take the sums for exact.
-    out["naive"] = _told(fit.mixed.fixed, fit.plain, sds_of(fit))
+    out["naive"] = _told(noisy.mixed.fixed, noisy.plain, sds_of(noisy))
     if draws:
         found = bootstrap(
-            sums, fit, draws=draws, seed=replicate, tick=lambda *_: None, workers=1
+            sums, noisy, draws=draws, seed=replicate, tick=lambda *_: None, workers=1
         )
         out["draws"], out["lost"] = draws, found.failed
         out["bootstrap"] = _told(
-            found.corrected(fit.mixed.fixed),
+            found.corrected(noisy.mixed.fixed),
             found.covariance,
-            found.corrected_sds(sds_of(fit)),
+            found.corrected_sds(sds_of(noisy)),
         )
     return out
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.noise.one import NAMES, TAU, TRUTH
 
-METHODS = ("naive", "analytic", "bootstrap")
+METHODS = ("pooled", "naive", "analytic", "bootstrap")
 
 
 def markdown(records: Sequence[dict[str, Any]]) -> str:

@@ -43,8 +43,8 @@ def table(patients: int = 400, seed: int = 11) -> pd.DataFrame:
 def run(folder: Path) -> Result:
     """One round over the twelve hospitals, with its report."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = table()
-    rows.to_csv(folder / "falls.csv", index=False)
+    rows = folder / "falls.csv"
+    table().to_csv(rows, index=False)
     result = simulate(
         rows,
         FORMULA,

@@ -39,8 +39,8 @@ def table(patients: int = 200, seed: int = 12) -> pd.DataFrame:
 def run(folder: Path) -> Result:
     """One round over the fifteen hospitals, with its report."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = table()
-    rows.to_csv(folder / "recovery.csv", index=False)
+    rows = folder / "recovery.csv"
+    table().to_csv(rows, index=False)
     result = simulate(
         rows,
         FORMULA,

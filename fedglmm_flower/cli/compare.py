@@ -1,18 +1,18 @@
 """``fedglmm coordinator compare``: models of one release beside each other."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.run_options import FinishedRun, Keys, Quorum, RunsSeed
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
 
 
 def compare(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     formulas: Annotated[
         list[str] | None,
         typer.Argument(help="Models of released columns; for --select the largest."),
@@ -20,15 +20,9 @@ def compare(
     select: Annotated[
         str | None, typer.Option(help="forward or backward, by AIC.")
     ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Folder of keys; RUN/keys by default.")
-    ] = None,
-    quorum: Annotated[
-        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the run's by default.")
-    ] = None,
+    keys: Keys = None,
+    quorum: Quorum = None,
+    seed: RunsSeed = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON instead of a table.")
     ] = False,

@@ -9,6 +9,15 @@ import typer
 from fedglmm_flower.cli.compare import compare
 from fedglmm_flower.cli.export import export
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.run_options import (
+    AsResultJson,
+    Bootstrap,
+    FinishedRun,
+    Keys,
+    Method,
+    Quorum,
+    RunsSeed,
+)
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.coordinator import Result
 from fedglmm_flower.errors import UsageError
@@ -33,31 +42,19 @@ def _group() -> None:
 
 @app.command("refit")
 def refit(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     formula: Annotated[str, typer.Argument(help="A model of released columns.")],
     family: Annotated[str | None, typer.Option(help="The run's by default.")] = None,
     link: Annotated[str | None, typer.Option(help="The run's by default.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
-    ] = None,
+    method: Method = None,
     out: Annotated[
         Path | None, typer.Option(help="New folder; RUN/refit-1, -2, ... by default.")
     ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Folder of keys; RUN/keys by default.")
-    ] = None,
-    quorum: Annotated[
-        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the run's by default.")
-    ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Draws of the bootstrap under noise, as 200.")
-    ] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print result.json instead of a summary.")
-    ] = False,
+    keys: Keys = None,
+    quorum: Quorum = None,
+    seed: RunsSeed = None,
+    bootstrap: Bootstrap = 0,
+    as_json: AsResultJson = False,
 ) -> int:
     """Fit another model to the saved releases of a run, with no new round."""
     target = free_folder(run) if out is None else out
@@ -85,9 +82,7 @@ def combine(
         typer.Argument(help="Folder of a run, or sealed files or a folder of them."),
     ],
     study: Annotated[Path | None, typer.Option(help="study.toml; for files.")] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Folder of keys; RUN/keys by default.")
-    ] = None,
+    keys: Keys = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; for files.")
     ] = None,
@@ -98,15 +93,11 @@ def combine(
         str | None, typer.Option(help="reml, ml, laplace or aghq:K; for files.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; for files.")] = None,
-    quorum: Annotated[
-        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
-    ] = None,
+    quorum: Quorum = None,
     manifest: Annotated[
         Path | None, typer.Option(help="The study's signed manifest; for files.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print result.json instead of a summary.")
-    ] = False,
+    as_json: AsResultJson = False,
 ) -> int:
     """
     Fit sealed releases: those of a run that broke off, or files without any server.

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.run_options import FinishedRun, Keys, Quorum, RunsSeed
 from fedglmm_flower.cli.simulate import NOT_CONVERGED
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     formula: Annotated[
         str | None,
         typer.Argument(help="A model of released columns; the run's by default."),
@@ -21,15 +22,9 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="New folder; RUN/r by default.")
     ] = None,
-    keys: Annotated[
-        Path | None, typer.Option(help="Folder of keys; RUN/keys by default.")
-    ] = None,
-    quorum: Annotated[
-        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed; the run's by default.")
-    ] = None,
+    keys: Keys = None,
+    quorum: Quorum = None,
+    seed: RunsSeed = None,
 ) -> int:
     """Write the pseudo-data of a run and an R script that refits them."""
     from fedglmm_flower.coordinator import submodel

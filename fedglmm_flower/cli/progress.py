@@ -13,7 +13,7 @@ Tell = Callable[[str, int, int], None]
 WORDS = {
     "summarise": "sites have sent their summaries",
     "pseudo-data": "sites turned into pseudo-data",
-    "fit": "fits",
+    "fit": "models fitted",
     "bootstrap": "bootstrap draws fitted",
     "broadcast": "sites have stored the estimates",
 }

@@ -12,21 +12,28 @@ from fedglmm_flower.study.whole_file import SHARED, write_whole
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run or refit.")],
     form: Annotated[
-        str, typer.Option("--format", help="html, md, txt or json.")
+        str, typer.Option("--format", help="html, md, txt, json or pdf-ready.")
     ] = "html",
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File; RUN/report.html for html, standard output for the others."
+            help="File; RUN/report.html for html, RUN/report-pdf-ready.html for "
+            "pdf-ready, standard output for the others."
         ),
     ] = None,
 ) -> int:
-    """Write the report of a run: one HTML file, Markdown, text or JSON."""
+    """
+    Write the report of a run: one HTML file, Markdown, text or JSON.
+
+    pdf-ready is the HTML file laid out for A4: print it to PDF.
+    """
     from fedglmm_flower.report import Result
+    from fedglmm_flower.report.forms import PAGES
 
     text = Result.load(run).report(form)
-    if out is None and form == "html":
-        out = (run if run.is_dir() else run.parent) / "report.html"
+    if out is None and form in PAGES:
+        name = "report.html" if form == "html" else f"report-{form}.html"
+        out = (run if run.is_dir() else run.parent) / name
     if out is None:
         typer.echo(text, nl=False)
         return 0

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fedglmm_flower.cli.progress import shown_progress
+from fedglmm_flower.cli.run_options import AsResultJson, Bootstrap, Method, Quorum
 from fedglmm_flower.errors import PolicyError, UsageError
 from fedglmm_flower.flower.simulate import simulate as run_simulation
 from fedglmm_flower.report import summary_text
@@ -56,9 +57,7 @@ def simulate(
             "joint; the best by default."
         ),
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="reml, ml, laplace or aghq:K.")
-    ] = None,
+    method: Method = None,
     anchor: Annotated[
         str | None,
         typer.Option(help="local, or a file of coefficients such as a result.json."),
@@ -73,9 +72,7 @@ def simulate(
     no_disclosure: Annotated[
         bool, typer.Option("--no-disclosure", help="Switch the disclosure gate off.")
     ] = False,
-    quorum: Annotated[
-        int | None, typer.Option(min=1, help="Fewest sites to fit from.")
-    ] = None,
+    quorum: Quorum = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Noise at every site: loss of one release.")
     ] = None,
@@ -89,9 +86,7 @@ def simulate(
     clipping_norm: Annotated[
         float | None, typer.Option(help="Largest norm of a record; 1.5 by default.")
     ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, help="Draws of the bootstrap under noise, as 200.")
-    ] = 0,
+    bootstrap: Bootstrap = 0,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed; derived from the study by default.")
     ] = None,
@@ -101,9 +96,7 @@ def simulate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier run in the folder.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print result.json instead of a summary.")
-    ] = False,
+    as_json: AsResultJson = False,
 ) -> int:
     """Divide a table by site and run the whole federation on this machine."""
     _only_what_there_is(release_set)

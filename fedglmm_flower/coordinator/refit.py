@@ -4,31 +4,19 @@ from collections.abc import Mapping
 
 from threadpoolctl import threadpool_limits
 
-from fedglmm_flower.coordinator.combine import Options
 from fedglmm_flower.coordinator.content import result_values
 from fedglmm_flower.coordinator.noise import fit_under_noise
 from fedglmm_flower.coordinator.noise_content import noisy_values
-from fedglmm_flower.coordinator.opening import Opened, Refusal
-from fedglmm_flower.coordinator.reopened import reopen
+from fedglmm_flower.coordinator.opening import Opened
+from fedglmm_flower.coordinator.reopened import Reopened
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.coordinator.submodel import Submodel
-from fedglmm_flower.envelope import Identity, PublicIdentity
 from fedglmm_flower.errors import FitError
 
 
-def refit(
-    part: Submodel,
-    sealed: Mapping[str, bytes],
-    refusals: Mapping[str, Refusal],
-    *,
-    run_id: str,
-    identity: Identity,
-    publics: Mapping[str, PublicIdentity],
-    manifest: str | None = None,
-    options: Options,
-) -> Result:
+def refit(part: Submodel, again: Reopened) -> Result:
     """
-    Open the releases of an earlier run again and fit a model of their columns.
+    Fit a model of the columns of an earlier run.
 
     Law: the released model itself has the estimates of that run.
 
@@ -36,78 +24,56 @@ def refit(
     ----------
     part : Submodel
         What is asked now, and what was released.
-    sealed : mapping
-        Sealed release of each site.
-    refusals : mapping
-        Why the others did not answer.
-    run_id : str
-        Name of the earlier run, to which the releases are bound.
-    identity : Identity
-        The coordinator's keys.
-    publics : mapping
-        Pinned public identity of each site.
-    manifest : str, optional
-        Digest of the manifest under which the run was made.
-    options : Options
-        How to fit.
+    again : Reopened
+        The releases.
 
     Raises
     ------
-    AllRefusedError, QuorumError
-        If too few sites can be used.
     FitError
         If the model is not determined over all sites.
     """
-    released = part.released
-    again = reopen(
-        released,
-        sealed,
-        refusals,
-        run_id=run_id,
-        identity=identity,
-        publics=publics,
-        manifest=manifest,
-        options=options,
-    )
     opened = again.opened
     if any(one.noisy for one in opened.values()):
-        return _under_noise(part, opened, again.why, run_id, again.seed, options)
+        return _under_noise(part, again)
     fitted = again.fit(part)
     values = result_values(
-        part.study, opened, again.why, fitted, run_id, 0.0, None, again.seed
+        part.study, opened, again.why, fitted, again.run_id, 0.0, None, again.seed
     )
     if part.is_another:
         values["diagnostics"]["warnings"] += _provisos(part, opened, exact=fitted.exact)
-    values["provenance"]["released_study"] = released.digest
+    values["provenance"]["released_study"] = part.released.digest
     return Result(values)
 
 
-def _under_noise(
-    part: Submodel,
-    opened: Mapping[str, Opened],
-    why: Mapping[str, Refusal],
-    run_id: str,
-    seed: int,
-    options: Options,
-) -> Result:
+def _under_noise(part: Submodel, again: Reopened) -> Result:
     """The released model again, such as with more draws of the bootstrap."""
+    released, options = part.released, again.options
     if part.is_another:
         raise FitError(
             f"privacy: {part.study.formula} from a release with noise for "
-            f"{part.released.formula}; under noise the released model alone can be "
+            f"{released.formula}; under noise the released model alone can be "
             "fitted; ask for that formula, or for another release"
         )
     with threadpool_limits(1):
         outcome = fit_under_noise(
-            part.released,
-            opened,
-            seed,
+            released,
+            again.opened,
+            again.seed,
             options.tick,
             draws=options.draws,
             store=options.store,
         )
-    values = noisy_values(part.released, opened, why, outcome, run_id, 0.0, None, seed)
-    values["provenance"]["released_study"] = part.released.digest
+    values = noisy_values(
+        released,
+        again.opened,
+        again.why,
+        outcome,
+        again.run_id,
+        0.0,
+        None,
+        again.seed,
+    )
+    values["provenance"]["released_study"] = released.digest
     return Result(values)
 
 

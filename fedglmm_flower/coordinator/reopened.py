@@ -33,6 +33,8 @@ class Reopened:
         Seed of the pseudo-data.
     options : Options
         How to fit.
+    run_id : str
+        Name of the earlier run.
     """
 
     released: Study
@@ -40,6 +42,7 @@ class Reopened:
     why: Mapping[str, Refusal]
     seed: int
     options: Options
+    run_id: str
     _drawing: Drawing | None = None
 
     def fit(self, part: Submodel, *, judged: bool = True) -> Fitted:
@@ -68,7 +71,7 @@ class Reopened:
                 or self.released.is_joint
                 or all(part.model.factors)
             )
-            drawing = None if own else replace(self._drawn(), judged=judged)
+            drawing = None if own else self._drawn(judged=judged)
             return fit_releases(
                 self.released,
                 self.opened,
@@ -89,12 +92,20 @@ class Reopened:
                 "'fedglmm coordinator refit' fits the released model again"
             )
 
-    def _drawn(self) -> Drawing:
+    def _drawn(self, *, judged: bool) -> Drawing:
         self._require_exact()
-        if self._drawing is None:
+        held = self._drawing
+        if held is None or (judged and not held.judged):
             targets, tick = blocks_of(self.opened), self.options.tick
-            self._drawing = draw(self.released, self.opened, targets, self.seed, tick)
-        return self._drawing
+            held = self._drawing = draw(
+                self.released,
+                self.opened,
+                targets,
+                self.seed,
+                tick,
+                judged=judged,
+            )
+        return replace(held, judged=judged)
 
 
 def reopen(
@@ -109,7 +120,26 @@ def reopen(
     options: Options,
 ) -> Reopened:
     """
-    Open the releases of an earlier run again; parameters as of ``refit``.
+    Open the releases of an earlier run again.
+
+    Parameters
+    ----------
+    released : Study
+        What the sites were asked.
+    sealed : mapping
+        Sealed release of each site.
+    refusals : mapping
+        Why the others did not answer.
+    run_id : str
+        Name of the earlier run, to which the releases are bound.
+    identity : Identity
+        The coordinator's keys.
+    publics : mapping
+        Pinned public identity of each site.
+    manifest : str, optional
+        Digest of the manifest under which the run was made.
+    options : Options
+        How to fit.
 
     Raises
     ------
@@ -127,4 +157,5 @@ def reopen(
         manifest=manifest,
     )
     # The pseudo-data of the run itself, so that models of one release compare.
-    return Reopened(released, opened, why, seed_of(released, options.seed), options)
+    seed = seed_of(released, options.seed)
+    return Reopened(released, opened, why, seed, options, run_id)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedglmm_flower.coordinator import Options, Refusal, Reopened, reopen, submodel
 from fedglmm_flower.coordinator import refit as refit_releases
-from fedglmm_flower.errors import UsageError
+from fedglmm_flower.errors import KeyFileError, UsageError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorKeys, read_keys
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.publish import checked_target
@@ -70,25 +70,15 @@ def refit(
     saved = RunFolder(folder).read()
     part = submodel(saved.study, formula, family=family, link=link, method=method)
     target = None if out is None else _new_folder(Path(out))
-    keyring = keys_of_run(folder, saved, keys)
-    found = refit_releases(
-        part,
-        saved.sealed,
-        {s: Refusal(r.code, r.public) for s, r in saved.refusals.items()},
-        run_id=saved.run_id,
-        identity=keyring.identity,
-        publics=keyring.publics,
-        manifest=saved.manifest_digest,
-        options=Options(
-            quorum=quorum,
-            seed=seed,
-            tick=tell,
-            draws=bootstrap,
-            # Kept beside the run: a call that was interrupted goes on.
-            store=folder / "bootstrap.jsonl" if bootstrap else None,
-        ),
+    options = Options(
+        quorum=quorum,
+        seed=seed,
+        tick=tell,
+        draws=bootstrap,
+        # Kept beside the run: a call that was interrupted goes on.
+        store=folder / "bootstrap.jsonl" if bootstrap else None,
     )
-    result = Result.of(found)
+    result = Result.of(refit_releases(part, _opened(folder, saved, keys, options)))
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         write_study(part.study, target / "study.toml")
@@ -99,7 +89,20 @@ def refit(
 def keys_of_run(
     folder: Path, saved: SavedRun, keys: Path | str | None
 ) -> CoordinatorKeys:
-    """Keys that open the releases of a run, which may have been rotated since."""
+    """
+    Keys that open the releases of a run, which may have been rotated since.
+
+    Raises
+    ------
+    KeyFileError
+        If there are none, or they are not usable.
+    """
+    if keys is None and not (folder / "keys").is_dir():
+        # A simulation leaves them there; in a consortium they stand elsewhere.
+        raise KeyFileError(
+            f"{folder}: has no folder 'keys'; the coordinator's keys, which the sites "
+            "sealed their releases to, are required; name their folder with --keys"
+        )
     return read_keys(
         folder / "keys" if keys is None else Path(keys),
         saved.study,
@@ -124,7 +127,13 @@ def reopened(
         With the cause and the cure.
     """
     folder = Path(run)
-    saved = RunFolder(folder).read()
+    options = Options(quorum=quorum, seed=seed, tick=tell)
+    return _opened(folder, RunFolder(folder).read(), keys, options)
+
+
+def _opened(
+    folder: Path, saved: SavedRun, keys: Path | str | None, options: Options
+) -> Reopened:
     keyring = keys_of_run(folder, saved, keys)
     return reopen(
         saved.study,
@@ -134,7 +143,7 @@ def reopened(
         identity=keyring.identity,
         publics=keyring.publics,
         manifest=saved.manifest_digest,
-        options=Options(quorum=quorum, seed=seed, tick=tell),
+        options=options,
     )
 
 

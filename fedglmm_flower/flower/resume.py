@@ -29,6 +29,7 @@ from fedglmm_flower.flower.exchange import (
 from fedglmm_flower.flower.own_manifest import check_own_manifest, read_manifest_file
 from fedglmm_flower.flower.recipient import recipient_of
 from fedglmm_flower.flower.refining_desk import NOT_ASKED, RefiningDesk
+from fedglmm_flower.flower.refit import keys_of_run
 from fedglmm_flower.flower.rounds import parse_rounds
 from fedglmm_flower.flower.run_folder import RunFolder, SavedRun, Terms
 from fedglmm_flower.flower.site_files import FIRST_RUN, read_sealed, run_of
@@ -91,11 +92,7 @@ def resume(
         With the cause and the cure; the releases stay where they are.
     """
     saved = RunFolder(run).read()
-    found = read_keys(
-        run / "keys" if keys is None else keys,
-        saved.study,
-        sealed_to=recipient_of(saved.sealed.values()),
-    )
+    found = keys_of_run(run, saved, keys)
     terms = saved.terms if quorum is None else replace(saved.terms, quorum=quorum)
     return _fit(RunFolder(run, terms), saved, found, {}, tell)
 

@@ -267,14 +267,21 @@ def _index(
     first[place[::-1]] = np.arange(len(code))[::-1]
     # Paths and not joined names: "a:b" in "c" is not "b:c" in "a".
     paths = [tuple(str(column[i]) for column in labels) for i in first]
-    order = sorted(range(len(paths)), key=lambda i: _natural(paths[i]))
+    order = sorted(range(len(paths)), key=lambda i: as_counted(*paths[i]))
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     return tuple(":".join(paths[i]) for i in order), rank[place]
 
 
-def _natural(path: tuple[str, ...]) -> tuple[list[str | int], tuple[str, ...]]:
-    """Order in which people count: 2 before 10; equal numbers by their spelling."""
+def as_counted(*path: str) -> tuple[list[str | int], tuple[str, ...]]:
+    """
+    Key of the order in which people count; equal numbers go by their spelling.
+
+    Examples
+    --------
+    >>> sorted(["ward 10", "ward 2"], key=as_counted)
+    ['ward 2', 'ward 10']
+    """
     # The odd pieces are numbers, so kinds never meet.
     pieces = re.split(r"(\d{1,18})", ":".join(path))
     return [int(p) if j % 2 else p for j, p in enumerate(pieces)], path

@@ -173,7 +173,9 @@ def _caterpillar(
     description = (
         f"{len(lines)} effects on the scale of the linear predictor; lowest "
         f"{first.name}: {first.text}; highest "
-        f"{last.name}: {last.text}; {apart} intervals do not hold zero"
+        f"{last.name}: {last.text}; "
+        + ("1 interval does not" if apart == 1 else f"{apart} intervals do not")
+        + " hold zero"
     )
     return Figure(
         f"ranef-{number}",

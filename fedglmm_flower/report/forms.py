@@ -9,7 +9,8 @@ from fedglmm_flower.report.markdown import page_markdown
 from fedglmm_flower.report.page import page_html
 from fedglmm_flower.report.text import summary_text
 
-FORMS: Final = ("html", "md", "txt", "json")
+FORMS: Final = ("html", "md", "txt", "json", "pdf-ready")
+PAGES: Final = ("html", "pdf-ready")  # written to a file unless said otherwise
 
 
 def rendered(result: Mapping[str, Any], form: str) -> str:
@@ -20,7 +21,8 @@ def rendered(result: Mapping[str, Any], form: str) -> str:
     ----------
     result : mapping
         Its content.
-    form : {"html", "md", "txt", "json"}
+    form : {"html", "md", "txt", "json", "pdf-ready"}
+        The last is HTML laid out for sheets of A4.
 
     Raises
     ------
@@ -35,8 +37,8 @@ def rendered(result: Mapping[str, Any], form: str) -> str:
             "choose one of them"
         )
     try:
-        if form == "html":
-            return page_html(result)
+        if form in PAGES:
+            return page_html(result, sheets=form == "pdf-ready")
         if form == "md":
             return page_markdown(result)
         if form == "txt":

@@ -39,7 +39,8 @@ def page_markdown(result: Mapping[str, Any]) -> str:
 
 
 def _verdict(view: View) -> list[str]:
-    texts = [f"**{_plain(view.verdict)}.** {_plain(view.accuracy)}."]
+    accuracy = f"{view.accuracy[:1].upper()}{view.accuracy[1:]}"
+    texts = [f"**{_plain(view.verdict)}.** {_plain(accuracy)}."]
     found = [f"- {_plain(text)}" for text in (*view.warnings, *view.absent)]
     return texts + (["\n".join(found)] if found else [])
 

@@ -7,7 +7,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from fedglmm_flower.report.figures import caterpillars, forest
-from fedglmm_flower.report.style import CSS
+from fedglmm_flower.report.style import CSS, SHEETS
 from fedglmm_flower.report.templates import NOTEBOOK, PAGE, PARTS
 from fedglmm_flower.report.view import view_of
 
@@ -27,7 +27,7 @@ _TEMPLATES = Environment(
 )
 
 
-def page_html(result: Mapping[str, Any]) -> str:
+def page_html(result: Mapping[str, Any], *, sheets: bool = False) -> str:
     """
     One HTML file of a result.
 
@@ -38,6 +38,8 @@ def page_html(result: Mapping[str, Any]) -> str:
     ----------
     result : mapping
         Content of ``result.json``.
+    sheets : bool
+        Whether it is laid out for A4 on the screen too: light, without contents.
 
     Returns
     -------
@@ -48,9 +50,9 @@ def page_html(result: Mapping[str, Any]) -> str:
         view=view_of(result),
         forest=forest(result),
         caterpillars=caterpillars(result),
-        contents=_CONTENTS,
+        contents=() if sheets else _CONTENTS,
         # The one text that is not escaped: it is a constant of this package.
-        css=Markup(CSS),  # noqa: S704 - see above
+        css=Markup(SHEETS if sheets else CSS),  # noqa: S704 - see above
     )
 
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import lsq_linear
 
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.glmm.fitted import FittedModel
 from fedglmm_flower.glmm.rows import CrossProducts, ModelRows, RandomTerm
+from fedglmm_flower.report.responses_in_range import in_range
 
 FloatArray = npt.NDArray[np.float64]
 
-_UNMET = 1e-6  # share of a column's size by which its sum may be missed
+_UNMET = 1e-6  # of an orthonormal function; one response of a row is about one
 
 
 def rows_behind(fitted: FittedModel) -> ModelRows:
@@ -52,7 +52,8 @@ def rows_behind(fitted: FittedModel) -> ModelRows:
 
 
 def _within_range(rows: ModelRows, family: str) -> ModelRows:
-    top = rows.trials if family == "binomial" else np.full_like(rows.weights, np.inf)
+    binomial = family == "binomial"
+    out = (rows.response < 0) | (binomial & (rows.response > rows.trials))
     response = rows.response.copy()
     cluster = np.zeros(len(response), dtype=np.intp)
     for term in rows.random:
@@ -61,22 +62,18 @@ def _within_range(rows: ModelRows, family: str) -> ModelRows:
         )[1].ravel()
     columns = [rows.basis @ rows.coefficients.T, *(term.Z for term in rows.random)]
     X = np.concatenate(columns, axis=1)
-    for at in np.unique(cluster[(response < 0) | (response > top)]):
+    for at in np.unique(cluster[out]):
         mine = cluster == at
         mass = rows.weights[mine]
-        A = (X[mine] * mass[:, None]).T
-        size = np.abs(A).sum(axis=1)
-        A = A[size > 0] / size[size > 0, None]
-        b = A @ response[mine]
-        found = lsq_linear(A, b, (0.0, top[mine]), tol=1e-14, max_iter=500)
-        scale = max(1.0, float(np.abs(b).max()))
-        if np.abs(A @ found.x - b).max() > _UNMET * scale:
+        sums = X[mine].T @ (mass * response[mine])
+        limit = rows.trials[mine] if binomial else None
+        response[mine], missed = in_range(X[mine], mass, limit, sums)
+        if missed > _UNMET:
             raise UsageError(
                 "export: a cluster's pseudo-data have no responses in the range of "
                 f"{family} with its sums; a model that R can fit is required; export "
                 "one with fewer columns, or use refit and compare here"
             )
-        response[mine] = np.clip(found.x, 0.0, top[mine])
     return replace(rows, response=response)
 
 

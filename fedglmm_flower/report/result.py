@@ -47,8 +47,9 @@ class Result(coordinator.Result):
 
         Parameters
         ----------
-        form : {"html", "md", "txt", "json"}
-            HTML is one self-contained document.
+        form : {"html", "md", "txt", "json", "pdf-ready"}
+            HTML is one self-contained document; ``pdf-ready`` is one laid out for
+            sheets of A4.
 
         Raises
         ------

@@ -1,12 +1,14 @@
 """The look of the page: light, dark, narrow and printed, from one set of colours."""
 
-CSS = """
+_LIGHT = """
 :root {
   color-scheme: light dark;
   --ground: #ffffff; --panel: #f3f5f8; --text: #17202a; --quiet: #4d5966;
   --line: #c5ccd4; --mark: #0b57a4; --other: #9a3f00;
   --good: #12633a; --caution: #7a4a00; --bad: #a3142b;
 }
+"""
+_DARK = """
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #12161b; --panel: #1c2229; --text: #e7ebef; --quiet: #aab4bf;
@@ -14,6 +16,8 @@ CSS = """
     --good: #72d6a0; --caution: #f2c063; --bad: #ff8f9c;
   }
 }
+"""
+_RULES = """
 * { box-sizing: border-box; }
 body {
   margin: 0; background: var(--ground); color: var(--text); overflow-wrap: anywhere;
@@ -73,7 +77,7 @@ thead th { border-top: 0; vertical-align: bottom; }
 thead th, tbody th { font-weight: 600; }
 tbody th, thead th:first-child { text-align: left; }
 table.words td, table.words th { text-align: left; white-space: normal; }
-table.words td { overflow-wrap: anywhere; }
+table.words td { overflow-wrap: anywhere; min-width: 5.5rem; }
 figure { margin: 1rem 0 0; max-width: 38rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text {
@@ -95,7 +99,8 @@ footer { margin-top: 3rem; padding-bottom: 2rem; font-size: .875rem; }
   h1 { font-size: 1.4rem; }
   th, td { padding: .3rem .5rem; }
 }
-@media print {
+"""
+_PAPER = """
   :root {
     color-scheme: light; --ground: #fff; --panel: #f3f5f8; --text: #000;
     --quiet: #333; --line: #aaa; --mark: #0b57a4; --other: #9a3f00;
@@ -112,5 +117,12 @@ footer { margin-top: 3rem; padding-bottom: 2rem; font-size: .875rem; }
   tr, figcaption, .verdict { break-inside: avoid; }
   h2 { break-after: avoid; }
   thead { display: table-header-group; }
-}
+"""
+CSS = f"{_LIGHT}{_DARK}{_RULES}@media print {{{_PAPER}}}\n"
+# Sheets for a PDF: as printed, whatever theme the reader has.
+SHEETS = f"""{_LIGHT}{_RULES}{_PAPER}
+@page {{ size: A4; margin: 16mm 14mm; }}
+body {{ print-color-adjust: exact; }}
+@media screen {{ body {{ width: 210mm; max-width: 100%; margin: 0 auto;
+  padding: 16mm 14mm; }} }}
 """

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fedglmm_flower.glmm.design import as_counted
 from fedglmm_flower.glmm.printed import dispersion
-from fedglmm_flower.report.numbers import error, number, p_value, ratio, short
+from fedglmm_flower.report.numbers import error, p_value, ratio, short
 from fedglmm_flower.report.scale import scale_of
 
 
@@ -101,13 +102,14 @@ def sites_table(result: Mapping[str, Any]) -> Table:
     """What each site sent, or why it did not."""
     heads = ("Site", "Status", "Rows", "Incomplete", "Set", "Order", "Numbers", "Bytes")
     rows = []
-    for entry in result["sites"]:
+    for entry in sorted(result["sites"], key=lambda one: as_counted(one["site"])):
         status = entry["status"]
         code = entry.get("code")
         cells = [entry["site"], f"{status} ({code})" if code else status]
         for key in ("n_rows", "n_missing", "release_set", "order"):
             value = entry[key]
-            cells.append("-" if value is None else str(value))
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            cells.append("-" if value is None else shown)
         cells += [f"{entry['statistics']:,}", f"{entry['bytes_sent']:,}"]
         rows.append(tuple(cells))
     return Table("What each site sent", heads, tuple(rows))
@@ -178,42 +180,3 @@ def provenance_table(result: Mapping[str, Any]) -> Table:
         if value is not None and not isinstance(value, dict | list)
     ]
     return Table("Names and versions", ("What", "Value"), tuple(rows))
-
-
-def privacy_table(result: Mapping[str, Any]) -> Table | None:
-    """What was spent of privacy; None without noise."""
-    privacy = result["privacy"]
-    if privacy is None:
-        return None
-    names = {
-        "epsilon": "Epsilon",
-        "delta": "Delta",
-        "relation": "Neighbouring relation",
-    }
-    rows = [
-        (names.get(key, key), _plain(value))
-        for key, value in privacy.items()
-        if not isinstance(value, dict | list)
-    ]
-    return Table("Noise", ("What", "Value"), tuple(rows))
-
-
-def budgets_table(result: Mapping[str, Any]) -> Table | None:
-    """What sites tell of their own spending, as far as they do."""
-    entries = [
-        entry
-        for entry in (result["privacy"] or {}).get("per_site", ())
-        if isinstance(entry, dict)
-    ]
-    if not entries:
-        return None
-    keys = list(dict.fromkeys(key for entry in entries for key in entry))
-    keys.sort(key=lambda key: key != "site")
-    rows = [tuple(_plain(entry.get(key)) for key in keys) for entry in entries]
-    return Table("Privacy of each site", tuple(map(str, keys)), tuple(rows))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return number(value)
-    return "-" if value is None else str(value)

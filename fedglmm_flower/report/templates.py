@@ -20,11 +20,13 @@ PAGE = """\
 <h1><bdi>{{ view.heading }}</bdi></h1>
 <p class="model">{{ view.model }}</p>
 </header>
+{%- if contents %}
 <nav aria-label="Contents"><ul>
 {%- for key, name in contents %}
 <li><a href="#{{ key }}">{{ name }}</a></li>
 {%- endfor %}
 </ul></nav>
+{%- endif %}
 <main id="content">
 <section class="verdict {{ view.grade }}" aria-labelledby="verdict">
 <h2 id="verdict">{{ view.verdict }}</h2>

@@ -1,18 +1,17 @@
 """A result as headed texts and tables: what every form of a report shows."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fedglmm_flower.glmm.printed import title
+from fedglmm_flower.report.commands import commands_of
+from fedglmm_flower.report.noise_tables import budgets_table, privacy_table
 from fedglmm_flower.report.scale import scale_of
 from fedglmm_flower.report.tables import (
     Table,
-    budgets_table,
     diagnostics_table,
     fixed_table,
-    privacy_table,
     provenance_table,
     random_table,
     sites_table,
@@ -106,7 +105,7 @@ def view_of(result: Mapping[str, Any]) -> View:
         provenance=provenance_table(result),
         privacy=privacy_table(result),
         budgets=budgets_table(result),
-        commands=_commands(result),
+        commands=commands_of(result),
     )
 
 
@@ -196,24 +195,3 @@ def _equation(result: Mapping[str, Any]) -> tuple[str, ...]:
     if result["family"] == "gaussian":
         lines.append(f"{_response(result)} ~ N(E({_response(result)}), σₑ²)")
     return tuple(lines)
-
-
-def _commands(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    study, seed = result["study"], result["provenance"].get("seed")
-    seeded = [] if seed is None else ["--seed", str(seed)]
-    method = ["--method", result["method"]]
-    again = ["fedglmm", "coordinator", "refit", "RUN", study["formula"]]
-    whole = ["fedglmm", "simulate", "TABLE.csv", "--study", "RUN/study.toml"]
-    # A model without random effects is fitted by plain likelihood, whatever is asked.
-    again += method if result["random"] else []
-    whole += method if result["random"] else []
-    return (
-        (
-            "From the kept releases of the run, with the coordinator's key and no site",
-            shlex.join([*again, *seeded]),
-        ),
-        (
-            "From one table of all rows, where there is one",
-            shlex.join([*whole, *seeded, "--out", "again"]),
-        ),
-    )

@@ -1,6 +1,7 @@
 """Privacy mechanisms: from a cleared summary to a released one."""
 
 import math
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -45,6 +46,7 @@ class NoNoise:
         )
 
 
+@cache
 def software_name() -> str:
     """Name and version of the software, as a release states them."""
     try:

@@ -10,6 +10,7 @@ import pytest
 from fedglmm_flower.study import write_study
 from tests.command import BINOMIAL, GAUSSIAN, POISSON, fedglmm, refused, small_table
 from tests.no_server import SITES, Consortium, consortium
+from tests.saved_run import use_again
 
 SETS = {
     "gaussian": GAUSSIAN,
@@ -39,6 +40,24 @@ def numbers(path: Path) -> list[float]:
     rows = [*found["fixed"], *found["random"], *found["ranef"]]
     out = [v for row in rows for v in row.values() if isinstance(v, float)]
     return [*out, found["loglik"], found["aic"], found["bic"]]
+
+
+@pytest.mark.parametrize(
+    "family", ["gaussian", pytest.param("binomial", marks=pytest.mark.lengthy)]
+)
+def test_the_folder_of_files_can_be_used_again(family, released, tmp_path):
+    """Refit, compare, export and report: as the folder of a simulation."""
+    made = released
+    if family != "gaussian":
+        made = consortium(tmp_path, small_table(), *SETS[family])
+        for site in SITES:
+            assert made.release(site).status == 0
+    ended = made.combine(*made.sealed(), out="again")
+    assert ended.status == 0, ended.err
+    response = made.study.formula.partition(" ")[0]
+    smaller = f"{response} ~ x + (1 | hospital)"
+
+    use_again(made.root / "again", made.keys, smaller, tmp_path / "new")
 
 
 @pytest.mark.parametrize("family", SETS)

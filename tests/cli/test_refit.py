@@ -164,6 +164,7 @@ def test_offsets_stay_as_they_were_released(tmp_path):
         ("another study", 2, "data-invalid"),
         ("no study", 2, "study-invalid"),
         ("no key", 2, "key-invalid"),
+        ("keys elsewhere", 2, "key-invalid"),
         ("open key", 2, "key-invalid"),
         ("no release", 5, "quorum-not-reached"),
         ("altered release", 5, "quorum-not-reached"),
@@ -186,6 +187,8 @@ def test_a_run_that_is_not_whole_is_refused(runs, fault, status, code, tmp_path)
         (run / "study.toml").unlink()
     elif fault == "no key":
         (run / "keys" / "coordinator.key").unlink()
+    elif fault == "keys elsewhere":
+        (run / "keys").rename(tmp_path / "keys")
     elif fault == "open key":
         (run / "keys" / "coordinator.key").chmod(0o644)
     elif fault == "no release":
@@ -197,5 +200,6 @@ def test_a_run_that_is_not_whole_is_refused(runs, fault, status, code, tmp_path)
         "coordinator", "refit", run, "e ~ x + (1 | hospital)", "--out", tmp_path / "new"
     )
 
-    refused(ended, status, code)
+    hint = ("--keys",) if fault == "keys elsewhere" else ()
+    refused(ended, status, code, *hint)
     assert not (tmp_path / "new").exists()

@@ -1,11 +1,24 @@
 """``fedglmm report``: from the folder of a run to something to read."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.command import BINOMIAL, OPEN, fedglmm, refused, simulate, small_table
+from fedglmm_flower import Result
+from fedglmm_flower.report.commands import commands_of
+from tests.command import (
+    BINOMIAL,
+    OPEN,
+    fedglmm,
+    question,
+    refused,
+    simulate,
+    small_table,
+)
+
+NOISY = question("e ~ b + (1 | hospital)", "binomial")
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +31,46 @@ def run(tmp_path_factory) -> Path:
 
 def test_a_report_is_written_beside_the_result(run):
     """Its path is all that is printed."""
-    ended = fedglmm("report", run)
+    for more, name in (((), "report"), (("--format", "pdf-ready"), "report-pdf-ready")):
+        ended = fedglmm("report", run, *more)
+        path = run / f"{name}.html"
 
-    assert (ended.status, ended.err) == (0, "")
-    assert ended.out == f"{run / 'report.html'}\n"
-    assert (run / "report.html").read_text().startswith("<!DOCTYPE html>")
+        assert (ended.status, ended.err) == (0, "")
+        assert ended.out == f"{path}\n"
+        assert path.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_commands_of_a_report_make_its_result_again(run, tmp_path):
+    """As they stand, but for the places of run and table: from releases, from rows."""
+    result = Result.load(run)
+    data = {"RUN": str(run), "TABLE.csv": str(run.parent / "data.csv")}
+    places = data | {"RUN/study.toml": str(run / "study.toml")}
+    for number, (_, command) in enumerate(commands_of(result.values)):
+        out = tmp_path / str(number)
+        words = [places.get(word, word) for word in shlex.split(command)][1:]
+        words = [*words[: words.index("--out")]] if "--out" in words else words
+        words += ["--no-disclosure"] if words[0] == "simulate" else []
+        ended = fedglmm(*words, "--out", out)
+
+        assert ended.status == 0, ended.err
+        assert Result.load(out).to_frame().equals(result.to_frame())
+
+
+def test_the_commands_of_a_fit_under_noise_ask_for_its_noise(tmp_path):
+    """Its estimator is no word of --method; epsilon, delta and norm go along."""
+    noise = ("--epsilon", "20", "--clipping-norm", "2", "--order", "1")
+    ended = simulate(tmp_path, small_table(), *NOISY, *noise)
+    assert ended.status == 0, ended.err
+    again, whole = commands_of(Result.load(tmp_path / "out").values)
+
+    assert "--method" not in again[1] + whole[1]
+    for words in ("--epsilon 20", "--delta 1e-06", "--clipping-norm 2", "zero_out"):
+        assert words in whole[1]
+    command = shlex.split(again[1].replace("RUN", str(tmp_path / "out")))[1:]
+    ended = fedglmm(*command, "--json")
+    assert ended.status == 0, ended.err
+    before = Result.load(tmp_path / "out").values["fixed"]
+    assert json.loads(ended.out)["fixed"] == before
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_stages_are_told_in_order_when_asked(tmp_path):
     assert all(line.startswith("fedglmm: ") and line.endswith(" s)") for line in lines)
     assert [line.split(" (")[0] for line in lines] == [
         "fedglmm: 4 sites turned into pseudo-data",
-        f"fedglmm: {lines[-1].split()[1]} fits",
+        f"fedglmm: {lines[-1].split()[1]} models fitted",
     ]
 
 

@@ -11,6 +11,7 @@ from tests.command import fedglmm, numbers
 from tests.deployment.consortium import SITES
 from tests.deployment.guide import PAGE, ROOT, blocks, words
 from tests.deployment.recording import everything, found, recorded, traces
+from tests.saved_run import use_again
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,6 +60,13 @@ def test_every_site_has_the_estimates_and_its_own_effect(consortium):
 
         assert estimates["fixed"] == result["fixed"]
         assert [effect["level"] for effect in estimates["ranef"]] == [site]
+
+
+def test_the_run_of_a_deployment_can_be_used_again(consortium, tmp_path):
+    """Refit, compare, export and report, with the keys that stand beside the run."""
+    place = consortium.folder("coordinator")
+
+    use_again(place / "run", place / "keys", "event ~ 1 + (1 | site)", tmp_path / "new")
 
 
 def test_the_coordinators_key_is_nowhere_at_the_relay(consortium):

@@ -72,6 +72,50 @@ def requested(browser: Any) -> list[str]:
     return found
 
 
+def faultless(browser: Any, page: Path, axe_source: str | None) -> tuple[Any, str]:
+    """
+    Look at a page for anything that is wrong.
+
+    Returns
+    -------
+    points : list of int
+        Estimates that each figure shows.
+    ground : str
+        Colour of the page.
+    """
+    browser.get(page.as_uri())
+    asked = [u for u in requested(browser) if not u.startswith("data:")]
+    assert asked == [page.as_uri()]
+    assert browser.get_log("browser") == []
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('svg')].map("
+        "s => [s.getBoundingClientRect().width, "
+        "s.getBoundingClientRect().height, s.querySelectorAll('circle').length,"
+        "s.getBBox().x, s.getBBox().width])"
+    )
+    for wide, high, _, left, extent in drawn:
+        assert wide > 250
+        assert high > 60
+        assert left >= -1
+        assert left + extent <= 401
+    assert browser.execute_script(
+        "return document.documentElement.scrollWidth <= innerWidth"
+    )
+    contrast, where = browser.execute_script(CONTRAST)
+    assert contrast >= 4.5, where
+    if axe_source is not None:
+        browser.execute_script(axe_source)
+        found = browser.execute_async_script(
+            "axe.run().then(r => arguments[0](r.violations.map("
+            "v => v.id + ' ' + v.nodes[0].html)))"
+        )
+        assert found == []
+    ground = browser.execute_script(
+        "return getComputedStyle(document.body).backgroundColor"
+    )
+    return [points for _, _, points, _, _ in drawn], str(ground)
+
+
 def axe(folder: Path) -> str | None:
     """The source of axe-core, from npm at this moment; None where that fails."""
     npm = shutil.which("npm")

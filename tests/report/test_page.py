@@ -8,7 +8,7 @@ import pytest
 
 from fedglmm_flower.errors import DataError, UsageError
 from fedglmm_flower.report import FORMS, Result, rendered
-from tests.report.results import fixed, full_result
+from tests.report.results import fixed, full_result, site
 
 EVIL = (
     "</title></script><script>alert(1)</script><img src=x onerror='alert(1)'>\"&{{7*7}}"
@@ -66,6 +66,43 @@ def test_the_page_has_every_part():
     ):  # fmt: skip
         assert text in page, text
     assert Elements(page).tags().count("svg") == 2
+
+
+def test_the_page_for_paper_is_light_and_without_contents():
+    """The same parts on sheets, whatever theme the reader has."""
+    page, sheets = (rendered(full_result(), form) for form in ("html", "pdf-ready"))
+
+    assert "prefers-color-scheme: dark" in page
+    assert "prefers-color-scheme" not in sheets
+    assert "size: A4" in sheets
+    assert "<nav" not in sheets
+    body = sheets.partition("<main")[2]
+    assert body == page.partition("<main")[2]
+
+
+def test_the_noise_is_told_in_words():
+    """No key of result.json, and by how much each standard error grew."""
+    result = full_result()
+    result["privacy"] |= {
+        "intervals_include_noise": True, "bootstrap_draws": None,
+        "se_inflation": {"x": 1.25},
+    }  # fmt: skip
+    page = rendered(result, "html")
+
+    assert "Standard error of x" in page
+    assert "1.25 times as wide" in page
+    assert "Budget left" in page
+    assert "Intervals hold the noise" in page
+    assert "bootstrap" not in page
+
+
+def test_sites_stand_in_the_order_in_which_people_count():
+    """2 before 10, as the levels of effects do."""
+    result = full_result()
+    result["sites"] = [site(name) for name in ("1", "10", "2")]
+    rows = re.findall(r'<th scope="row"><bdi>(\d+)</bdi>', rendered(result, "html"))
+
+    assert rows == ["1", "2", "10"]
 
 
 def test_no_name_becomes_markup():
@@ -152,9 +189,9 @@ def test_the_forms_of_a_result():
     result = full_result()
 
     assert json.loads(rendered(result, "json")) == result
-    with pytest.raises(UsageError, match=r"one of html, md, txt, json is required"):
+    with pytest.raises(UsageError, match=r"one of html, md, txt, json, pdf-ready is"):
         rendered(result, "pdf")
-    for form in ("html", "md", "txt"):
+    for form in ("html", "md", "txt", "pdf-ready"):
         with pytest.raises(DataError, match="a whole result of this version"):
             rendered({"format": 1, "study": {"formula": "y ~ x"}}, form)
 

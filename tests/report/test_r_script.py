@@ -17,6 +17,7 @@ from fedglmm_flower.glmm.reduce import cross_products
 from fedglmm_flower.glmm.rows import ModelRows
 from fedglmm_flower.report.pseudo_rows import rows_behind
 from fedglmm_flower.report.r_script import export_for_r, r_string
+from fedglmm_flower.report.responses_in_range import in_range
 from tests.command import (
     BINOMIAL,
     OPEN,
@@ -89,6 +90,30 @@ def test_responses_out_of_range_are_replaced_by_others_with_the_same_sums():
 
     assert rows.response.min() >= 0
     np.testing.assert_allclose(again.estimates, fitted.estimates, atol=1e-6)
+
+
+def test_responses_on_the_edge_of_the_range_are_approached():
+    """A level without events, and a cluster without any: sums that only zeros have."""
+    rng = np.random.default_rng(11)
+    columns = np.column_stack([np.ones(60), rng.normal(size=60), np.arange(60) % 3 > 1])
+    mass, top = rng.uniform(0.5, 2.0, 60), rng.uniform(0.5, 2.0, 60)
+    response = np.where(columns[:, 2] > 0, 0.0, rng.uniform(0.0, 1.0, 60) * top)
+    for given in (response, 0.0 * response, top):
+        for limit in (top, None):
+            sums = columns.T @ (mass * given)
+            found, missed = in_range(columns, mass, limit, sums)
+            assert missed < 1e-6
+            np.testing.assert_allclose(columns.T @ (mass * found), sums, atol=1e-5)
+            assert found.min() >= 0
+            assert limit is None or (found <= limit).all()
+
+
+def test_sums_that_no_responses_have_are_missed():
+    """More events in one level than rows: nothing is close."""
+    columns = np.column_stack([np.ones(60), np.arange(60) % 3 > 1])
+    sums = np.array([30.0, 25.0])
+
+    assert in_range(columns, np.ones(60), np.ones(60), sums)[1] > 1e-3
 
 
 @pytest.mark.parametrize("family", ["gamma", "nbinom2"])

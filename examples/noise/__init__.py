@@ -1,0 +1,1 @@
+"""Differential privacy: noise at every site, and intervals that hold it."""
