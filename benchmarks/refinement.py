@@ -93,10 +93,11 @@ class Asking:
     def __init__(self, table: TableStudy) -> None:
         study = replace(table.study, rounds=max(STEPS) + 1)
         self.table = replace(table, study=study)
-        self.sites = [s for s in study.sites if (table.labels == s).any()]
 
-    def __call__(self, point: Point) -> dict[str, ReleasedScore]:
-        """Scores of all sites."""
+    def __call__(
+        self, point: Point, sites: tuple[str, ...]
+    ) -> dict[str, ReleasedScore]:
+        """Scores of the sites."""
         return {
             site: score(
                 self.table.study,
@@ -106,7 +107,7 @@ class Asking:
                 site=site,
                 asked=Unrecorded(Path()),
             )
-            for site in self.sites
+            for site in sites
         }
 
 

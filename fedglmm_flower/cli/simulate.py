@@ -62,7 +62,10 @@ def simulate(
         str | None,
         typer.Option(help="local, or a file of coefficients such as a result.json."),
     ] = None,
-    rounds: Annotated[str, typer.Option(help="1, refine:R, or iterative.")] = "1",
+    rounds: Annotated[
+        str,
+        typer.Option(help="1, refine:R, iterative, or with a penalty iterative:bic."),
+    ] = "1",
     policy: Annotated[
         Path | None, typer.Option(help="site.toml whose [disclosure] all sites apply.")
     ] = None,

@@ -52,6 +52,9 @@ def climb(
     """
     Take at most so many Newton steps; a step after which the sum falls is halved.
 
+    An information that is not positive definite is made so, the more firmly the more
+    often a step of it has failed.
+
     Every step costs one message to each site, halved ones too, and the start one more.
 
     Parameters
@@ -70,7 +73,7 @@ def climb(
         return Climb(start, None, np.inf, 1, "site-lost", 0)
     asked, regularised = 1, 0
     step, predicted, bent = newton_step(score)
-    length = 1.0
+    length, floor = 1.0, _FLOOR
     state: State = "out-of-rounds"
     for _ in range(steps):
         if predicted <= tolerance:
@@ -84,9 +87,13 @@ def climb(
             break
         if not found.value >= score.value - 1e-9 * (1.0 + abs(score.value)):
             length *= 0.5
+            if bent:
+                # Shorter in the flat directions than in those that are well known.
+                floor = min(10.0 * floor, 1.0)
+                step, _, _ = newton_step(score, floor)
             continue
-        best, score, length = trial, found, 1.0
-        step, predicted, bent = newton_step(score)
+        best, score, length, floor = trial, found, 1.0, max(0.1 * floor, _FLOOR)
+        step, predicted, bent = newton_step(score, floor)
     if predicted <= tolerance and not bent:
         state = "arrived"
     elif length < 1.0 and state != "site-lost":
@@ -94,9 +101,16 @@ def climb(
     return Climb(best, score, predicted, asked, state, regularised)
 
 
-def newton_step(score: Score) -> tuple[FloatArray, float, bool]:
+def newton_step(score: Score, floor: float = _FLOOR) -> tuple[FloatArray, float, bool]:
     """
     Step to the maximum of the local parabola.
+
+    Parameters
+    ----------
+    score : Score
+    floor : float
+        What eigenvalues of an information that is not positive definite are raised to,
+        relative to the scale of each parameter.
 
     Returns
     -------
@@ -110,7 +124,7 @@ def newton_step(score: Score) -> tuple[FloatArray, float, bool]:
     scale = np.sqrt(np.maximum(np.abs(np.diag(information)), 1e-300))
     values = np.linalg.eigvalsh(information / np.outer(scale, scale))
     bent = bool(values[0] <= _FLOOR * max(values[-1], 1e-300))
-    B = definite(information, _FLOOR) if bent else information
+    B = definite(information, floor) if bent else information
     step = np.asarray(np.linalg.solve(B, score.gradient), dtype=np.float64)
     errors = np.sqrt(np.abs(np.diag(np.linalg.inv(B))))
     return step, float((np.abs(step) / errors).max(initial=0.0)), bent

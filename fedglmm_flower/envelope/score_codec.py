@@ -10,8 +10,10 @@ Canonical JSON (:mod:`fedglmm_flower.envelope.wire`) of one object each::
      "number": ..., "values": [...]}, "site": name, "software": name,
      "study_digest": 64 hex digits, "value": float}
 
-Every key is required and no other is read.  A point has 1 to 400 values; a score has a
-gradient of as many, and an information of d (d + 1) / 2 numbers.  A score is without
+Every key is required and no other is read, but for the "part" of a point, "kept" or
+"held-out", which points of all rows have not.  A point has 1 to 400 values; a score has
+a gradient of as many, and an information of d (d + 1) / 2 numbers; that of held-out
+rows has neither.  A score is without
 noise: no other is ever made.
 """
 
@@ -31,7 +33,7 @@ from fedglmm_flower.envelope.fields import (
 )
 from fedglmm_flower.envelope.wire import MAX_BYTES, canonical_bytes, strict_parse
 from fedglmm_flower.site.released import Spent
-from fedglmm_flower.site.scored import Point, ReleasedScore
+from fedglmm_flower.site.scored import PARTS, Point, ReleasedScore
 
 POINT_FORMAT: Final = "fedglmm-point/1"
 SCORE_FORMAT: Final = "fedglmm-score/1"
@@ -68,8 +70,9 @@ def encode_point(point: Point) -> bytes:
     >>> encode_point(Point(1, 1, (0.5,))).decode()
     '{"format":"fedglmm-point/1","nodes":1,"number":1,"values":[0.5]}'
     """
-    plain = {"format": POINT_FORMAT, **_plain_point(point)}
-    _read_point({key: plain[key] for key in _POINT}, "point")
+    fields = _plain_point(point)
+    _read_point(fields, "point")
+    plain = {"format": POINT_FORMAT, **fields}
     return canonical_bytes(plain, where="point")
 
 
@@ -86,8 +89,7 @@ def decode_point(data: bytes, max_size: int = MAX_BYTES) -> Point:
     known = check_format(
         strict_parse(data, max_size, where="point"), POINT_FORMAT, "point"
     )
-    fields = fields_of(known, ("format", *_POINT), "point")
-    return _read_point({key: fields[key] for key in _POINT}, "point")
+    return _read_point({k: v for k, v in known.items() if k != "format"}, "point")
 
 
 def encode_score(score: ReleasedScore) -> bytes:
@@ -145,11 +147,17 @@ def _plain_point(point: Point) -> dict[str, object]:
         "nodes": point.nodes,
         "number": point.number,
         "values": list(point.values),
+        # Only where there is one: other points keep their bytes.
+        **({"part": point.part} if point.part != "all" else {}),
     }
 
 
 def _read_point(value: object, where: str) -> Point:
-    fields = fields_of(value, _POINT, where)
+    parted = isinstance(value, dict) and "part" in value
+    fields = fields_of(value, (*_POINT, *(["part"] if parted else [])), where)
+    part = next((p for p in PARTS[1:] if p == fields.get("part")), PARTS[0])
+    if parted and part == PARTS[0]:
+        refuse(f"{where}, part", "another part", f"one of {', '.join(PARTS[1:])} is")
     values = _numbers(fields["values"], f"{where}, values")
     if not 1 <= len(values) <= MAX_PARAMETERS:
         required = f"1 to {MAX_PARAMETERS} parameters are"
@@ -158,6 +166,7 @@ def _read_point(value: object, where: str) -> Point:
         number=whole_of(fields["number"], 1, MAX_NUMBER, f"{where}, number"),
         nodes=whole_of(fields["nodes"], 1, MAX_NODES, f"{where}, nodes"),
         values=values,
+        part=part,
     )
 
 
@@ -168,7 +177,7 @@ def _read_score(message: object) -> ReleasedScore:
     point = _read_point(fields["point"], "score, point")
     gradient = _numbers(fields["gradient"], "score, gradient")
     information = _numbers(fields["information"], "score, information")
-    d = len(point.values)
+    d = len(point.values) if point.part != "held-out" else 0
     if (len(gradient), len(information)) != (d, d * (d + 1) // 2):
         refuse(
             "score",

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message
@@ -61,17 +62,11 @@ class RefinedGlmm(OneRoundGlmm):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Refine, and only then send the estimates."""
-
-        def carry(
-            questions: Mapping[str, ScoreRequest],
-        ) -> dict[str, bytes | Refused]:
-            return self._carry(grid, questions)
-
-        self.outcome: Any = self.desk.go_on(self.outcome, carry)
+        self.outcome: Any = self.desk.go_on(self.outcome, partial(self._carry, grid))
         return super().configure_evaluate(server_round, arrays, config, grid)
 
     def _carry(
-        self, grid: Grid, questions: Mapping[str, ScoreRequest]
+        self, grid: Grid, point: int, questions: Mapping[str, ScoreRequest]
     ) -> dict[str, bytes | Refused]:
         """Ask each site's node, and take from it what it says in that site's name."""
         answers: dict[str, bytes | Refused] = dict.fromkeys(questions, MISSING)
@@ -93,6 +88,8 @@ class RefinedGlmm(OneRoundGlmm):
                 continue
             site, reply = of_node[node], read_reply(message)
             if isinstance(reply, SealedRelease) and reply.site == site:
+                # On disk before the next one is looked at, as in the one round.
+                self.folder.keep_answer(point, site, reply.sealed)
                 answers[site] = reply.sealed
             elif isinstance(reply, Refused):
                 answers[site] = reply

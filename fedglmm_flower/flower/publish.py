@@ -11,6 +11,7 @@ KEY = Path("keys", "coordinator.key")
 RUN = (RESULT, "run.json", "study.toml", "sealed")
 STALE = (
     "sealed/*.sealed",
+    "further/*/*.sealed",
     "results/*.sealed",
     "sites/*/estimates.json",
     "sites/*/fit_check.json",

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fedglmm_flower.coordinator import Result
+from fedglmm_flower.coordinator.asking import AskSites
 from fedglmm_flower.coordinator.combine import Combined
-from fedglmm_flower.coordinator.refine import AskSites, refine
+from fedglmm_flower.coordinator.refine import refine
 from fedglmm_flower.envelope import (
     Binding,
     decode_score,
@@ -17,10 +18,13 @@ from fedglmm_flower.envelope.binding import Kind
 from fedglmm_flower.errors import FedglmmError, WireError
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk
 from fedglmm_flower.flower.exchange import Admitted, Refused, Request, ScoreRequest
+from fedglmm_flower.flower.rounds import Rounds
 from fedglmm_flower.site.scored import Point, ReleasedScore
 
-# Sealed questions by site, to sealed answers or refusals by site.
-Carry = Callable[[Mapping[str, ScoreRequest]], Mapping[str, bytes | Refused]]
+# Number of a point and sealed questions by site, to sealed answers or refusals by site.
+Carry = Callable[[int, Mapping[str, ScoreRequest]], Mapping[str, bytes | Refused]]
+# A question of a run that ended before the answer had come.
+NOT_ASKED = Refused(None, "not-asked", "the run ended before the site had answered")
 
 
 @dataclass
@@ -32,10 +36,8 @@ class RefiningDesk:
     ----------
     desk : CoordinatorDesk
         Its side of the one round.
-    steps : int
-        Newton steps at most.
-    fresh : bool
-        Start without the one-round estimate, see :func:`refine`.
+    rounds : Rounds
+        What follows the one round.
 
     Attributes
     ----------
@@ -46,8 +48,7 @@ class RefiningDesk:
     """
 
     desk: CoordinatorDesk
-    steps: int
-    fresh: bool = False
+    rounds: Rounds
     combined: Combined | None = None
     refusals: dict[str, Refused] = field(default_factory=dict)
     bytes_asked: int = 0
@@ -99,7 +100,11 @@ class RefiningDesk:
             return _noted(one_round, "not-needed")
         try:
             refined = refine(
-                combined, self._asking(combined, carry), self.steps, fresh=self.fresh
+                combined,
+                self._asking(carry),
+                self.rounds.steps,
+                fresh=self.rounds.fresh,
+                choice=self.rounds.choice,
             )
         except FedglmmError as error:
             refined = _noted(
@@ -108,6 +113,9 @@ class RefiningDesk:
                 f"the refinement failed ({error.code}: {error.public}); these are the "
                 "estimates of the one round",
             )
+        missing = [s for s, r in self.refusals.items() if r.code == NOT_ASKED.code]
+        if missing:
+            refined = _broken_off(refined, missing)
         values = refined.to_dict()
         notes = values["diagnostics"].setdefault("refinement", {})
         notes["bytes_asked"] = self.bytes_asked
@@ -120,15 +128,13 @@ class RefiningDesk:
         result.write(self.desk.folder)
         return result
 
-    def _asking(self, combined: Combined, carry: Carry) -> AskSites:
-        sites = tuple(combined.opened)
-
-        def ask(point: Point) -> dict[str, ReleasedScore]:
+    def _asking(self, carry: Carry) -> AskSites:
+        def ask(point: Point, sites: tuple[str, ...]) -> dict[str, ReleasedScore]:
             questions = {site: self._question(site, point) for site in sites}
             self.bytes_asked += sum(len(q.sealed) for q in questions.values())
-            self.desk.options.tick("refine", point.number, self.steps + 1)
+            self.desk.options.tick("refine", point.number, self.rounds.points)
             found: dict[str, ReleasedScore] = {}
-            for site, answer in carry(questions).items():
+            for site, answer in carry(point.number, questions).items():
                 if isinstance(answer, Refused):
                     self.refusals[site] = answer
                     continue
@@ -176,6 +182,22 @@ class RefiningDesk:
     def _binding(self, kind: Kind, site: str) -> Binding:
         desk = self.desk
         return Binding(kind, desk.study.digest, desk.run_id, site, desk.manifest_digest)
+
+
+def _broken_off(result: Result, missing: list[str]) -> Result:
+    """A result of rounds of which the last answers are missing."""
+    values = result.to_dict()
+    notes = values["diagnostics"]["refinement"]
+    point = notes["rounds"] - 1
+    one_round = notes["one_round_shift"] is None
+    notes["state"] = "broken-off"
+    whose = "the one round" if one_round else "the last point that all answered"
+    values["diagnostics"]["warnings"].append(
+        f"the run broke off in its further rounds: answers of {len(missing)} sites at "
+        f"point {point} are missing; these are the estimates of {whose}; run the study "
+        "again: points that were answered before count once"
+    )
+    return Result(values)
 
 
 def _noted(result: Result, state: str, *texts: str) -> Result:

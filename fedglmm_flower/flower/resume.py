@@ -20,10 +20,18 @@ from fedglmm_flower.flower.coordinator_desk import (
     CoordinatorKeys,
     read_keys,
 )
-from fedglmm_flower.flower.exchange import Refused, Tick, no_tick, refusal
+from fedglmm_flower.flower.exchange import (
+    Refused,
+    ScoreRequest,
+    Tick,
+    no_tick,
+    refusal,
+)
 from fedglmm_flower.flower.own_manifest import check_own_manifest, read_manifest_file
 from fedglmm_flower.flower.recipient import recipient_of
+from fedglmm_flower.flower.refining_desk import NOT_ASKED, RefiningDesk
 from fedglmm_flower.flower.refit import keys_of_run
+from fedglmm_flower.flower.rounds import parse_rounds
 from fedglmm_flower.flower.run_folder import RunFolder, SavedRun, Terms
 from fedglmm_flower.flower.site_files import FIRST_RUN, read_sealed, run_of
 from fedglmm_flower.study import Study, read_study
@@ -65,7 +73,8 @@ def resume(
     Law: estimates and log-likelihood are those that the run would have found, to the
     last digit: they follow from the releases, the study and the run's terms.  Keys and
     manifest are those of the run, also after a rotation or the manifest's expiry: what
-    is here was sent while they held.
+    is here was sent while they held.  Further rounds are taken again as far as all
+    their answers are here; after that the result says what is missing.
 
     Parameters
     ----------
@@ -193,13 +202,32 @@ def _fit(
         min_broadcast=terms.min_broadcast,
         manifest=saved.manifest,
     )
-    result = desk.combine(saved.sealed, saved.refusals, 0.0)
+    result = _all_rounds(desk, folder, saved)
     made = []
     for site in saved.study.sites:
         sealed = desk.seal_result(result, site)
         if sealed is not None:
             made.append(folder.keep_result(site, sealed))
     return Combined(result, tuple(made), rejected)
+
+
+def _all_rounds(desk: CoordinatorDesk, folder: RunFolder, saved: SavedRun) -> Result:
+    """The one round, and further ones as far as their answers are in the folder."""
+    rounds = parse_rounds(folder.terms.rounds)
+    if not rounds.steps:
+        return desk.combine(saved.sealed, saved.refusals, 0.0)
+
+    def kept(
+        point: int, questions: Mapping[str, ScoreRequest]
+    ) -> dict[str, bytes | Refused]:
+        return {
+            site: folder.answer(point, site) or replace(NOT_ASKED, site=site)
+            for site in questions
+        }
+
+    further = RefiningDesk(desk, rounds)
+    one_round = further.combine(saved.sealed, saved.refusals, 0.0)
+    return further.go_on(one_round, kept)
 
 
 def _begun(

@@ -16,9 +16,11 @@ from fedglmm_flower.study.whole_file import write_whole
 MANIFEST: Final = "manifest.toml"
 MIN_BROADCAST: Final = 3
 EARLIER: Final = "earlier"
+FURTHER: Final = "further"
 # In the order in which they move away: the note last, which says whose they are.
 _OF_A_RUN: Final = (
     "sealed",
+    FURTHER,
     "results",
     "result.json",
     "coordinator.log",
@@ -43,12 +45,15 @@ class Terms:
     min_broadcast : int
         Fewest sites that a result must rest on to be sent to the sites: with two,
         each could subtract its own sums.
+    rounds : str
+        What followed the one round, as :func:`parse_rounds` reads it.
     """
 
     quorum: int | None = None
     method: str | None = None
     seed: int | None = None
     min_broadcast: int = MIN_BROADCAST
+    rounds: str = "1"
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,9 @@ class RunFolder:
     ``DIR`` of one run.
 
     It holds ``study.toml``, ``manifest.toml`` if the study has one, ``run.json`` (run
-    id, study digest, terms, refusals) and ``sealed/SITE.sealed``: what is needed to fit
-    again, after a crash or later, with the coordinator's key and without the sites.
+    id, study digest, terms, refusals) and ``sealed/SITE.sealed``, and of further rounds
+    ``further/POINT/SITE.sealed``: what is needed to fit again, after a crash or later,
+    with the coordinator's key and without the sites.
     ``results/SITE.sealed`` are estimates for sites that have not stored them yet.
 
     Parameters
@@ -122,6 +128,18 @@ class RunFolder:
     def keep(self, site: str, sealed: bytes) -> None:
         """Write the sealed reply of a site, unopened."""
         write_whole(self.path / "sealed" / f"{file_name(site)}.sealed", sealed)
+
+    def keep_answer(self, point: int, site: str, sealed: bytes) -> None:
+        """Write the sealed answer of a site at a point of a further round."""
+        write_whole(self._answer(point, site), sealed)
+
+    def answer(self, point: int, site: str) -> bytes | None:
+        """What a site has answered at a point; None if it has not."""
+        path = self._answer(point, site)
+        return path.read_bytes() if path.exists() else None
+
+    def _answer(self, point: int, site: str) -> Path:
+        return self.path / FURTHER / f"{point:03d}" / f"{file_name(site)}.sealed"
 
     def keep_result(self, site: str, sealed: bytes) -> Path:
         """Write the estimates that are sealed to a site; return the path."""
@@ -235,4 +253,6 @@ def _terms(found: dict[str, Any]) -> Terms:
         raise ValueError
     if terms.min_broadcast is None or not isinstance(terms.method, str | None):
         raise ValueError
+    if not isinstance(terms.rounds, str):
+        raise ValueError  # noqa: TRY004 - one sentence for all faults
     return terms

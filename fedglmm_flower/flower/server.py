@@ -21,12 +21,12 @@ from fedglmm_flower.flower.own_manifest import (
     check_own_manifest,
     read_manifest_file,
 )
-from fedglmm_flower.flower.plan import (
+from fedglmm_flower.flower.plan import strategy_for
+from fedglmm_flower.flower.rounds import (
     ONE_ROUND,
     Rounds,
     parse_rounds,
     require_rounds,
-    strategy_for,
 )
 from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_log import write_detail
@@ -128,7 +128,9 @@ def run_round(grid: Grid, config: RunConfig, tell: Tick | None = None) -> None:
         config.rounds,
         study,
         desk,
-        RunFolder(config.run_dir, Terms(quorum=config.quorum)),
+        RunFolder(
+            config.run_dir, Terms(quorum=config.quorum, rounds=config.rounds.text)
+        ),
         quorum=config.quorum,
         tick=tick,
         patience=config.deadline,

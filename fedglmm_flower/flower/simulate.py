@@ -25,13 +25,9 @@ from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorK
 from fedglmm_flower.flower.exchange import Tick, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
-from fedglmm_flower.flower.plan import (
-    Rounds,
-    parse_rounds,
-    require_rounds,
-    strategy_for,
-)
+from fedglmm_flower.flower.plan import strategy_for
 from fedglmm_flower.flower.publish import checked_target, publish, require_no_run
+from fedglmm_flower.flower.rounds import Rounds, parse_rounds, require_rounds
 from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.report import Result
@@ -43,6 +39,7 @@ from fedglmm_flower.site.whole_table import (
     study_of_table,
 )
 from fedglmm_flower.study.anchor_file import read_anchor
+from fedglmm_flower.study.study import HELD_OUT
 
 
 def simulate(
@@ -120,6 +117,8 @@ def simulate(
         ``1``, or ``refine:R`` for at most R Newton steps on the sites' own likelihoods
         after the one round, or ``iterative`` for as many as are needed from the
         model without random effects; a study must allow R + 1 ``rounds``, or 41.
+        ``iterative:l2:V`` adds an L2 penalty, ``iterative:aic`` and ``iterative:bic``
+        choose one of 0 to 10, or of a list that follows, on held-out rows.
     quorum : int, optional
         Fewest sites to fit from.
     seed : int, optional
@@ -175,7 +174,10 @@ def simulate(
         anchor=_coefficients(anchor),
     )
     if study is None and further.steps and table.study.family != "gaussian":
-        table = replace(table, study=replace(table.study, rounds=further.steps + 1))
+        splits = further.choice is not None and further.choice.splits
+        held_out = HELD_OUT if splits else 0.0
+        allowed = replace(table.study, rounds=further.points, held_out=held_out)
+        table = replace(table, study=allowed)
     require_rounds(table.study, further)
     chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
     options = Options(
@@ -272,7 +274,8 @@ def _round(
 
     publics = {site: identity.public for site, identity in sites.items()}
     protected = policy.enabled or paid.privacy is not None
-    terms = Terms(options.quorum, options.method, options.seed, 3 if protected else 1)
+    least = 3 if protected else 1
+    terms = Terms(options.quorum, options.method, options.seed, least, rounds.text)
     desk = CoordinatorDesk(
         study=study,
         run_id=secrets.token_hex(16),

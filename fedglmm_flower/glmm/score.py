@@ -9,7 +9,7 @@ from fedglmm_flower.errors import FitError
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.independent import Independent
 from fedglmm_flower.glmm.marginal import Marginal
-from fedglmm_flower.glmm.rows import FloatArray, ModelRows
+from fedglmm_flower.glmm.rows import BoolArray, FloatArray, ModelRows
 
 IntArray = npt.NDArray[np.intp]
 _STEP = 1e-3  # of the linear predictor, or of its standard error, whichever is less
@@ -43,6 +43,13 @@ class Score:
         )
 
 
+def part_of(score: Score, free: BoolArray) -> Score:
+    """The score of some parameters while the others are held."""
+    return Score(
+        score.value, score.gradient[free], score.information[np.ix_(free, free)]
+    )
+
+
 @dataclass(frozen=True)
 class RowShares:
     """
@@ -51,12 +58,19 @@ class RowShares:
     Attributes
     ----------
     information, score : arrays of shape (n,)
-        Curvature of each row at the mode, and the size of its derivative, in the order
-        of the rows that were given.
+        Curvature of each row at the mode, and the size of its derivative.  All in the
+        order of the rows that were given; a row without weight has zeros.
+    columns : array of shape (n, p)
+        Columns of the fixed effects.
+    within : array of shape (n, p)
+        What the random effects leave of them at the mode: its products under the
+        curvature are what the information of the fixed effects sums.
     """
 
     information: FloatArray
     score: FloatArray
+    columns: FloatArray
+    within: FloatArray
 
 
 def score_at(
@@ -91,7 +105,7 @@ def score_at(
     with np.errstate(all="ignore"):
         try:
             value, gradient = objective(phi)
-            shares = _shares(objective, phi, at, len(rows.response))
+            shares = _shares(objective, frame, phi, at, len(rows.response))
             information = _information(objective, frame, phi)
         except np.linalg.LinAlgError:
             value, gradient = np.nan, phi
@@ -128,19 +142,34 @@ def _information(
 
 
 def _shares(
-    objective: Marginal | Independent, phi: FloatArray, at: IntArray, n: int
+    objective: Marginal | Independent,
+    frame: Frame,
+    phi: FloatArray,
+    at: IntArray,
+    n: int,
 ) -> RowShares:
     def placed(values: FloatArray) -> FloatArray:
-        out = np.zeros(n)
-        out[at] = np.abs(values)
+        out = np.zeros((n, *values.shape[1:]))
+        out[at] = values
         return out
 
+    columns = objective.X @ frame.R
     if isinstance(objective, Marginal):
         gamma, theta, psi = objective.split(phi)
         fixed = objective.X @ gamma + objective.offset
-        mode = objective.mode(fixed, objective.covariance.matrix(theta), psi)
-        return RowShares(placed(mode.curvature), placed(mode.score))
-    gamma, psi = objective.split(phi)
-    eta = objective.X @ gamma + objective.offset
-    _, score, W = objective.family.terms(eta, psi)
-    return RowShares(placed(W), placed(score))
+        Lambda = objective.covariance.matrix(theta)
+        mode = objective.mode(fixed, Lambda, psi)
+        none = tuple(np.zeros_like(u) for u in mode.u)
+        within = columns.copy()
+        for j, x in enumerate(columns.T):
+            sums = objective.sums(mode.curvature * x) @ Lambda
+            taken = objective.chain.expand(mode.factor.solve(sums, none))
+            within[:, j] -= objective.spread(taken @ Lambda.T)
+        weight, score = mode.curvature, mode.score
+    else:
+        gamma, psi = objective.split(phi)
+        eta = objective.X @ gamma + objective.offset
+        _, score, weight = objective.family.terms(eta, psi)
+        within = columns
+    shares = (np.abs(weight), np.abs(score), columns, within)
+    return RowShares(*map(placed, shares))

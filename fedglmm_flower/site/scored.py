@@ -1,8 +1,13 @@
 """What is asked of a site after the one round, and what it says."""
 
 from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
 from fedglmm_flower.site.released import Spent
+
+# Which of a site's rows: all of them, those that a penalty is judged on, or the others.
+Part: TypeAlias = Literal["all", "kept", "held-out"]
+PARTS: Final[tuple[Part, ...]] = ("all", "kept", "held-out")
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,14 @@ class Point:
     values : tuple of float
         (gamma, theta, psi) in the frame of the study, see
         :class:`~fedglmm_flower.glmm.frame.Frame`.
+    part : {"all", "kept", "held-out"}
+        Of which rows; of held-out ones the log-likelihood alone is told.
     """
 
     number: int
     nodes: int
     values: tuple[float, ...]
+    part: Part = "all"
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ class ReleasedScore:
     value : float
         Log-likelihood with all constants.
     gradient : tuple of float
-        Of d parameters.
+        Of d parameters; empty for held-out rows.
     information : tuple of float
-        Lower triangle of minus the Hessian, row by row: d (d + 1) / 2 numbers.
+        Lower triangle of minus the Hessian, row by row: d (d + 1) / 2 numbers; empty
+        for held-out rows.
     spent : Spent
         The mechanism and its privacy loss.
     software : str

@@ -6,7 +6,6 @@ from dataclasses import replace
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
 from fedglmm_flower.errors import (
     BudgetError,
@@ -15,38 +14,32 @@ from fedglmm_flower.errors import (
     StudyMismatchError,
     UsageError,
 )
-from fedglmm_flower.glmm.design import rows_of_table
-from fedglmm_flower.glmm.evaluate import AtomRows, atom_rows
 from fedglmm_flower.glmm.frame import Frame
-from fedglmm_flower.glmm.rows import ModelRows
-from fedglmm_flower.glmm.score import RowShares, score_at
-from fedglmm_flower.glmm.table import typed_table
+from fedglmm_flower.glmm.score import Score, score_at
 from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.asked_points import AskedPoints
-from fedglmm_flower.site.dominance import Contributions
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
-from fedglmm_flower.site.gate import (
-    dominance_rules,
-    inspect,
-    rows_per_statistic,
-    spread_rules,
-)
-from fedglmm_flower.site.labels import parts_of
+from fedglmm_flower.site.gate import inspect
+from fedglmm_flower.site.held_out import RowsOf
 from fedglmm_flower.site.mechanism import software_name
 from fedglmm_flower.site.moments import Moments
+from fedglmm_flower.site.point_rules import point_findings
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
-from fedglmm_flower.site.scored import Point, ReleasedScore, numbers_of
+from fedglmm_flower.site.scored import (
+    PARTS,
+    Part,
+    Point,
+    ReleasedScore,
+    numbers_of,
+)
+from fedglmm_flower.site.site_rows import site_rows
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
-from fedglmm_flower.site.units import UnitCodes, with_units
-from fedglmm_flower.study.grouping import is_site
 from fedglmm_flower.study.study import Study
 
-IntArray = npt.NDArray[np.int64]
-_BATCH = 65_536
 _MOST_NODES = 10_000
 
 
@@ -113,40 +106,67 @@ def score(
     found = summarise_clusters(
         narrow, source, site=site, name=lambda _: (), key=key, unit=unit
     )
+    snapshot = found.snapshot
     if frozen is not None:
-        frozen.require_same(study.digest, found.snapshot)
-    moments = found.clusters[()]
-    rows, units = _rows(study, source, site, unit)
+        frozen.require_same(study.digest, snapshot)
+    # What is told of all rows and of those that are kept tells of the rows that are
+    # held out as well: each part has to pass, whichever is asked.
+    answers: dict[Part, tuple[Score, int]] = {}
+    for part in PARTS if study.held_out else PARTS[:1]:
+        rows = RowsOf(source, study, part)
+        if part != "all":
+            found = summarise_clusters(
+                narrow, rows, site=site, name=lambda _: (), unit=unit
+            )
+        moments = found.clusters[()]
+        answers[part] = _cleared(narrow, rows, moments, policy, frame, point, site)
+    made, n_rows = answers[point.part]
+    asked.admit(study.digest, digest_of(point), study.rounds)
+    if frozen is not None:
+        frozen.freeze(study.digest, snapshot)
+    whole = point.part != "held-out"
+    lower = np.tril_indices(frame.size)
+    return ReleasedScore(
+        site=site,
+        study_digest=study.digest,
+        point=point,
+        n_rows=n_rows,
+        value=float(made.value),
+        gradient=tuple(map(float, made.gradient)) if whole else (),
+        information=tuple(map(float, made.information[lower])) if whole else (),
+        spent=Spent("none", inf, 0.0, "none"),
+        software=software_name(),
+    )
+
+
+def _cleared(
+    narrow: Study,
+    source: TableSource,
+    moments: Moments,
+    policy: Policy,
+    frame: Frame,
+    point: Point,
+    site: str,
+) -> tuple[Score, int]:
+    """Score of some rows and their count, if every rule is kept."""
+    rows, units = site_rows(narrow, source, site, policy.unit)
     if rows.n_rows > moments.n_rows:
         raise DataError(
             f"{source.name}: rows were added while it was read; a table at rest is "
             "required; ask again"
         )
     statistics = narrow.statistics(narrow.order)
-    findings = inspect(study.moment_model, moments, statistics, policy)
-    refuse(findings)
+    refuse(inspect(narrow.moment_model, moments, statistics, policy))
     made, shares = score_at(frame, rows, np.array(point.values), point.nodes)
-    refuse(_at_point(shares, moments, units, numbers_of(frame.size), policy))
-    asked.admit(study.digest, digest_of(point), study.rounds)
-    if frozen is not None:
-        frozen.freeze(study.digest, found.snapshot)
-    lower = np.tril_indices(frame.size)
-    return ReleasedScore(
-        site=site,
-        study_digest=study.digest,
-        point=point,
-        n_rows=rows.n_rows,
-        value=float(made.value),
-        gradient=tuple(map(float, made.gradient)),
-        information=tuple(map(float, made.information[lower])),
-        spent=Spent("none", inf, 0.0, "none"),
-        software=software_name(),
-    )
+    numbers = numbers_of(frame.size)
+    refuse(point_findings(shares, moments, units, numbers, policy))
+    return made, rows.n_rows
 
 
 def digest_of(point: Point) -> str:
     """Identity of a point, whatever its number in a run."""
-    plain = json.dumps([point.nodes, list(point.values)])
+    part = [] if point.part == "all" else [point.part]
+    plain = json.dumps([point.nodes, list(point.values), *part])
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
@@ -171,33 +191,6 @@ def refuse(findings: tuple[Finding, ...]) -> None:
         )
 
 
-def _at_point(
-    shares: RowShares,
-    moments: Moments,
-    units: IntArray | None,
-    numbers: int,
-    policy: Policy,
-) -> tuple[Finding, ...]:
-    """Whoever chooses a point chooses whose weight is large there."""
-    if not policy.enabled:
-        return ()
-    parts = Contributions()
-    parts.add(
-        {
-            "the information at the point": shares.information.copy(),
-            "the score at the point": shares.score.copy(),
-        },
-        units,
-    )
-    found = parts.found()
-    spread = {k: d for k, d in found.items() if "information" in k}
-    return (
-        rows_per_statistic(moments.n_units, moments.counted, numbers, policy),
-        *dominance_rules(found, policy),
-        *spread_rules(spread, policy.min_rows),
-    )
-
-
 def _checked_frame(study: Study, point: Point) -> Frame:
     if study.rounds < 1:
         raise StudyMismatchError(
@@ -212,6 +205,11 @@ def _checked_frame(study: Study, point: Point) -> Frame:
     frame = Frame.of(study.model)
     width = sum(len(root) for root in frame.roots)
     nested = len({effect.name for effect in study.model.random}) > 1
+    if point.part != "all" and not study.held_out:
+        raise StudyMismatchError(
+            f"study {study.name!r}: a part of the rows was asked; the approved study "
+            "holds none out; approve a study with 'held_out'"
+        )
     fits = len(point.values) == frame.size and point.nodes**width <= _MOST_NODES
     if not fits or (nested and point.nodes > 1):
         raise UsageError(
@@ -220,46 +218,3 @@ def _checked_frame(study: Study, point: Point) -> Frame:
             "engine has are required; both sides must run the same version"
         )
     return frame
-
-
-def _rows(
-    study: Study, source: TableSource, site: str, unit: str | None
-) -> tuple[ModelRows, IntArray | None]:
-    """All complete rows of the site with their clusters, and the unit of each."""
-    model, where = study.model, source.name
-    used = [model.columns[name] for name in model.used_columns]
-    names = [*study.clusters, *([] if unit is None else [unit])]
-    columns = list(dict.fromkeys([*model.used_columns, *names]))
-    codes = UnitCodes()
-    parts: list[AtomRows] = []
-    paths: list[tuple[str, ...]] = []
-    first = 0
-    for frame in source.batches(columns, _BATCH):
-        table = typed_table(frame, used, where=where, first_row=first + 1)
-        first += len(frame)
-        complete = atom_rows(model, table, where=where)
-        if unit is not None:
-            complete = with_units(complete, codes.of(frame[unit]))
-        found, _ = parts_of(frame, study.clusters, complete, where)
-        for path, _, rows in found:
-            parts.append(rows)
-            paths += [path] * len(rows.response)
-    whole = AtomRows(
-        values=np.concatenate([part.values for part in parts]),
-        response=np.concatenate([part.response for part in parts]),
-        trials=np.concatenate([part.trials for part in parts]),
-        offset=np.concatenate([part.offset for part in parts]),
-        weights=np.concatenate([part.weights for part in parts]),
-        kept=np.ones(len(paths), dtype=np.bool_),
-        n_missing=0,
-    )
-    at = {name: k for k, name in enumerate(study.clusters)}
-    groups = {}
-    for name in (n for part in model.formula.random for n in part.group):
-        column = np.empty(len(paths), dtype=object)
-        mine = is_site(name, study.site_column)
-        column[:] = site if mine else [path[at[name]] for path in paths]
-        groups[name] = column
-    units = [part.units for part in parts if part.units is not None]
-    made = rows_of_table(model, whole, groups, n_rows=len(paths))
-    return made, np.concatenate(units) if units else None

@@ -65,6 +65,7 @@ class StudyFile(_Strict):
     site_column: str = "site"
     clusters: tuple[str, ...] = ()
     rounds: Annotated[int, Field(strict=True)] = 0
+    held_out: float = 0.0
     trials: str | None = None
     offset: str | None = None
     weights: str | None = None
@@ -217,6 +218,7 @@ def _study(plain: Any, where: str) -> Study:
         site_column=file.site_column,
         clusters=file.clusters,
         rounds=file.rounds,
+        held_out=file.held_out,
         columns=tuple(sorted(columns, key=lambda c: c.name)),
         sites=tuple(sorted(file.sites)),
         release_set=release_set,

@@ -30,6 +30,7 @@ from fedglmm_flower.study.release import (
 
 FORMAT = 1
 MAX_ROUNDS = 1000
+HELD_OUT = 0.3  # share of the rows that judge a penalty (Li et al. 2022)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class Study:
     rounds : int
         Points at which a site may be asked for its likelihood after the one round; 0
         for one round alone.
+    held_out : float
+        Share of a site's rows that may be held out to judge a penalty, up to a half; 0
+        for none.
 
     Notes
     -----
@@ -97,6 +101,7 @@ class Study:
     clusters: tuple[str, ...] = ()
     anchor: tuple[tuple[str, float], ...] = ()
     rounds: int = 0
+    held_out: float = 0.0
 
     def __post_init__(self) -> None:
         resolve_link(self.family, self.link)
@@ -110,11 +115,7 @@ class Study:
                 f"study: trials with family {self.family}; trials belong to the "
                 "binomial family; remove them or change the family"
             )
-        if not 0 <= self.rounds <= MAX_ROUNDS:
-            raise StudyError(
-                f"study: {self.rounds} rounds after the first; 0 to {MAX_ROUNDS} are "
-                "possible; correct 'rounds'"
-            )
+        self._check_rounds()
         first = parse_offer(write_offer((self.release_set, self.order)))
         base, products = split_set(self.release_set)
         if self.family == "gaussian" and (base == "anchored" or products != "all"):
@@ -178,6 +179,18 @@ class Study:
         """Whether any released column can respond later."""
         return self.release_set == JOINT
 
+    def _check_rounds(self) -> None:
+        if not 0 <= self.rounds <= MAX_ROUNDS:
+            raise StudyError(
+                f"study: {self.rounds} rounds after the first; 0 to {MAX_ROUNDS} are "
+                "possible; correct 'rounds'"
+            )
+        if not 0 <= self.held_out <= 0.5:
+            raise StudyError(
+                f"study: a share of {self.held_out} of the rows held out; 0 to 0.5 is "
+                "required; correct 'held_out'"
+            )
+
     @cached_property
     def anchor_values(self) -> tuple[float, ...] | None:
         """The public anchor in the order of the anchor's columns."""
@@ -240,6 +253,7 @@ class Study:
             # Only where there are any: other studies keep their digest.
             **({"clusters": list(self.clusters)} if self.clusters else {}),
             **({"rounds": self.rounds} if self.rounds else {}),
+            **({"held_out": float(self.held_out)} if self.held_out else {}),
             "trials": self.trials,
             "offset": self.offset,
             "weights": self.weights,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fedglmm_flower.coordinator import Options
@@ -157,6 +158,29 @@ def write_site_file(federation: Federation, name: str, /, **changes: str) -> Non
         f'[keys]\nidentity = "{values["identity"]}"\n'
         f'coordinator = "{values["coordinator"]}"\n'
     )
+
+
+@pytest.fixture
+def binary(federation: Federation, rng: np.random.Generator) -> Federation:
+    """The four sites with a 0/1 response, a poor release, and five further points."""
+    study = replace(
+        federation.study,
+        formula="y ~ x + (1 | site)",
+        family="binomial",
+        link="logit",
+        method="laplace",
+        columns=(Column("x", "continuous"), Column("y", "binary")),
+        order=2,
+        rounds=5,
+    )
+    federation.study = study
+    for k, site in enumerate(SITES):
+        folder = federation.site_file(site).parent
+        x = rng.normal(size=200)
+        y = (rng.random(200) < 1 / (1 + np.exp(1 - x - 0.5 * k))).astype(int)
+        pd.DataFrame({"x": x, "y": y}).to_csv(folder / "data.csv", index=False)
+        write_site_file(federation, site)
+    return federation
 
 
 @pytest.fixture

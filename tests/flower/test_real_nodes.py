@@ -3,10 +3,15 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.gusto.superlink import PrivateSuperLink, free_port
+from fedglmm_flower.coordinator import Result
+from fedglmm_flower.flower.server import RunConfig, run_round
+from fedglmm_flower.site.asked_points import AskedPoints
+from tests.command import numbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(180)]
@@ -23,20 +28,38 @@ def follow(superlink, run) -> tuple[str, str]:
     return "timeout", ""
 
 
-def check(federation) -> None:
+def check(federation) -> dict[str, Any]:
     """Every site was used, and has stored what the coordinator wrote."""
-    result = json.loads((federation.root / "run" / "result.json").read_text())
+    result = dict(json.loads((federation.root / "run" / "result.json").read_text()))
 
     assert [site["status"] for site in result["sites"]] == ["used"] * 4
     for site in federation.study.sites:
         estimates = json.loads(federation.estimates(site).read_text())
 
         assert estimates["fixed"] == result["fixed"]
+    return result
+
+
+def check_rounds(federation, run_config, found) -> None:
+    """The numbers of the same rounds in one process; each site counted its points."""
+    other = {**run_config, "run-dir": str(federation.root / "other")}
+    with federation.grid() as grid:
+        run_round(grid, RunConfig.of({**other, "rounds": "refine:1"}), lambda *_: None)
+    expected = Result.load(federation.root / "other").to_dict()
+    notes = found["diagnostics"]["refinement"]
+
+    assert (notes["rounds"], notes["state"]) == (3, "out-of-rounds")
+    assert max(notes["one_round_shift_se"]) > 1e-3  # a step was taken
+    assert numbers(found) == numbers(expected)
+    for site in federation.study.sites:
+        inbox = federation.site_file(site).parent / "inbox"
+        assert AskedPoints(inbox / "points").count(federation.study.digest) == 2
 
 
 @pytest.mark.lengthy
-def test_four_supernodes_answer_a_superlink(federation, run_config, tmp_path):
-    """A deployment on one machine: each SuperNode names its site's file."""
+def test_four_supernodes_answer_a_superlink(binary, run_config, tmp_path):
+    """A deployment on one machine, one round and a step: each node names its file."""
+    federation = binary
     with PrivateSuperLink(tmp_path / "flwr") as superlink:
         for site in federation.study.sites:
             superlink.start(
@@ -44,19 +67,19 @@ def test_four_supernodes_answer_a_superlink(federation, run_config, tmp_path):
                 *("--host", "127.0.0.1", "--port", str(free_port())),
                 *("--node-config", f'site-config="{federation.site_file(site)}"'),
             )
-        run = superlink.run(ROOT, run_config)
+        run = superlink.run(ROOT, {**run_config, "rounds": "refine:1"})
         status, details = follow(superlink, run)
 
     assert status == "finished:completed", details
-    check(federation)
+    check_rounds(federation, run_config, check(federation))
 
 
-def test_the_simulation_engine_runs_the_app(federation, run_config, tmp_path):
-    """Ray's virtual SuperNodes take their sites from ``sites-dir``."""
-    sites = {"sites-dir": str(federation.root / "sites")}
+def test_the_simulation_engine_runs_all_rounds(binary, run_config, tmp_path):
+    """``flwr run .``: Ray's virtual SuperNodes take their sites from ``sites-dir``."""
+    given = {"sites-dir": str(binary.root / "sites"), "rounds": "refine:1"}
     with PrivateSuperLink(tmp_path / "flwr", "--simulation") as superlink:
-        run = superlink.run(ROOT, {**run_config, **sites}, nodes=4)
+        run = superlink.run(ROOT, {**run_config, **given}, nodes=4)
         status, details = follow(superlink, run)
 
     assert status == "finished:completed", details
-    check(federation)
+    check_rounds(binary, run_config, check(binary))

@@ -7,17 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 
 from fedglmm_flower.coordinator import Result
 from fedglmm_flower.errors import StudyError, UsageError
 from fedglmm_flower.flower.in_process import InProcessGrid
-from fedglmm_flower.flower.plan import Rounds, parse_rounds, strategy_for
+from fedglmm_flower.flower.plan import strategy_for
+from fedglmm_flower.flower.resume import resume
+from fedglmm_flower.flower.rounds import Rounds, parse_rounds
 from fedglmm_flower.flower.server import RunConfig, run_round
 from fedglmm_flower.flower.simulate import simulate
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.asked_points import AskedPoints
-from fedglmm_flower.study import Column, read_study, write_study
-from tests.flower.conftest import SITES, write_site_file
+from fedglmm_flower.study import read_study, write_study
+from tests.command import numbers
 
 FORMULA = "y ~ x + z + (1 | site)"
 
@@ -159,29 +163,6 @@ def test_a_study_of_one_round_allows_no_other(table, tmp_path):
         simulate(table, study=tmp_path / "one" / "study.toml", rounds="refine:2")
 
 
-@pytest.fixture
-def binary(federation, rng):
-    """The four sites with a 0/1 response, a poor release, and two further rounds."""
-    study = replace(
-        federation.study,
-        formula="y ~ x + (1 | site)",
-        family="binomial",
-        link="logit",
-        method="laplace",
-        columns=(Column("x", "continuous"), Column("y", "binary")),
-        order=2,
-        rounds=5,
-    )
-    federation.study = study
-    for site in SITES:
-        folder = federation.site_file(site).parent
-        x = rng.normal(size=200)
-        y = (rng.random(200) < 1 / (1 + np.exp(-x - 0.3 * len(site)))).astype(int)
-        pd.DataFrame({"x": x, "y": y}).to_csv(folder / "data.csv", index=False)
-        write_site_file(federation, site)
-    return federation
-
-
 def refined(federation, grid, steps=3, *, quorum=None):
     """Run the rounds on a grid."""
     strategy = strategy_for(
@@ -190,7 +171,7 @@ def refined(federation, grid, steps=3, *, quorum=None):
         federation.desk(),
         federation.folder,
         quorum=quorum,
-        patience=1.0,
+        patience=60.0,
     )
     with grid:
         return strategy.start(grid, timeout=20).outcome.to_dict()
@@ -222,20 +203,23 @@ def test_a_site_that_is_lost_leaves_the_one_round_result(binary):
     """A sum without one site is that of other data: the estimates stay."""
 
     class Losing(InProcessGrid):
-        def pull_messages(self, message_ids):
-            asked = [self._waiting[i].metadata for i in message_ids]
-            here = [
-                i
-                for i, about in zip(message_ids, asked, strict=True)
-                if (about.dst_node_id, about.message_type) != (1002, "query.score")
-            ]
-            return super().pull_messages(here)
+        def _answer(self, message):
+            about = message.metadata
+            if (about.dst_node_id, about.message_type) == (1002, "query.score"):
+                return Message(Error(ErrorCode.NODE_UNAVAILABLE), reply_to=message)
+            return super()._answer(message)
 
+    one = binary.grid()
+    with one:
+        strategy = binary.strategy()
+        expected = strategy.start(one, timeout=60).outcome.to_dict()
+    binary.run_id = "run-2"
     found = refined(binary, binary.grid(kind=Losing))
     notes = found["diagnostics"]["refinement"]
 
     assert notes["state"] == "site-lost"
     assert notes["lost"] == ["east"]
+    assert found["fixed"] == expected["fixed"]
     assert found["exactness"] == "approximate"
     assert found["converged"]
     assert "did not give its likelihood" in " ".join(found["diagnostics"]["warnings"])
@@ -259,6 +243,45 @@ def test_a_site_answers_no_more_points_than_approved(binary):
     assert points.count(binary.study.digest) == binary.study.rounds
 
 
+def test_a_crash_between_rounds_keeps_the_one_round_result(binary, run_config):
+    """What was answered is on disk: resuming takes those steps, and says what lacks."""
+    config = RunConfig.of({**run_config, "rounds": "refine:3"})
+    whole = RunConfig.of({**run_config, "rounds": "refine:3"})
+    whole = replace(whole, run_dir=config.run_dir.with_name("whole"))
+    with binary.grid() as grid:
+        run_round(grid, whole, lambda *_: None)
+
+    class PowerCutError(Exception):
+        pass
+
+    def crash(point):
+        def tell(stage, done, _total):
+            if (stage, done) == ("refine", point):
+                raise PowerCutError
+
+        with binary.grid() as grid, pytest.raises(PowerCutError):
+            run_round(grid, config, tell)
+        again = resume(config.run_dir, keys=config.keys_dir).result.to_dict()
+        return again, again["diagnostics"]["refinement"]
+
+    one, first = crash(2)
+    step, second = crash(3)
+
+    for notes, point in ((first, 2), (second, 3)):
+        assert (notes["state"], notes["rounds"]) == ("broken-off", 1 + point)
+        assert {why["code"] for why in notes["refusals"].values()} == {"not-asked"}
+    assert "of the one round" in one["diagnostics"]["warnings"][-1]
+    assert distance(step, one) > 1e-3
+    assert step["exactness"] == "approximate"
+    assert all(row["approx_error"] is not None for row in step["fixed"])
+    # With all answers there, everything is as the run has left it.
+    before = Result.load(whole.run_dir).to_dict()
+    after = resume(whole.run_dir, keys=whole.keys_dir).result.to_dict()
+
+    assert after["diagnostics"]["refinement"]["state"] == "arrived"
+    assert {**numbers(after), "timing": None} == {**numbers(before), "timing": None}
+
+
 def test_the_gate_stands_before_a_score(table):
     """A site too small for the numbers of a score is refused before anything leaves."""
     policy = Policy(rows_per_statistic=12.0)
@@ -279,7 +302,9 @@ def test_the_gate_stands_before_a_score(table):
 
 def test_rounds_survive_the_study_file(binary, tmp_path):
     """``rounds`` is part of what is approved; a study without keeps its digest."""
-    write_study(binary.study, tmp_path / "study.toml")
+    study = replace(binary.study, held_out=0.25)
+    write_study(study, tmp_path / "study.toml")
 
-    assert read_study(tmp_path / "study.toml") == binary.study
+    assert read_study(tmp_path / "study.toml") == study
+    assert b"held_out" not in binary.study.canonical_bytes
     assert b"rounds" not in replace(binary.study, rounds=0).canonical_bytes
