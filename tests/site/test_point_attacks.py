@@ -91,7 +91,7 @@ def test_a_record_that_carries_the_gradient_of_a_level_is_refused(answer, rows):
     """Weights are even, and one woman is further from her mean than all others."""
     outlier = rows.index[rows["female"] == 1][5]
     table = rows.assign(trials=rows["trials"].where(rows.index != outlier, 600))
-    with pytest.raises(DisclosureError, match="largest record of the score at the point where 0/1"):
+    with pytest.raises(DisclosureError, match="score at the point where 0/1"):
         answer(COUNT, table, [1.5, 0.0, 0.0], [0.1])
 
 
