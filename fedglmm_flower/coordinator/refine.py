@@ -10,7 +10,11 @@ from fedglmm_flower.coordinator.asking import Asked, AskSites
 from fedglmm_flower.coordinator.combine import Combined
 from fedglmm_flower.coordinator.iterative import Picked, less, pick, without_effects
 from fedglmm_flower.coordinator.newton import Climb, climb, newton_step
-from fedglmm_flower.coordinator.penalty import Choice, ridge_of
+from fedglmm_flower.coordinator.penalty import (
+    Choice,
+    effective_parameters,
+    ridge_of,
+)
 from fedglmm_flower.coordinator.result import Result
 from fedglmm_flower.errors import FitError, UsageError
 from fedglmm_flower.glmm import FittedModel
@@ -86,6 +90,7 @@ def refine(
     held = held_parameters(frame, one, start)
     used, nodes = tuple(sorted(combined.opened)), parse_nodes(combined.method)
     asked = Asked(ask, used, nodes, early=fresh)
+    seen: dict[bytes, Score] = {}
     picked = Picked(start, np.zeros((frame.size, frame.size)), "arrived", {})
     with threadpool_limits(1):
         try:
@@ -100,7 +105,10 @@ def refine(
             def ask_free(free: FloatArray) -> Score | None:
                 phi = _placed(start, held, free)
                 found = less(asked(phi), phi, picked.ridge)
-                return None if found is None else part_of(found, ~held)
+                if found is None:
+                    return None
+                seen[phi.tobytes()] = found
+                return part_of(found, ~held)
 
             found = climb(ask_free, start[~held], steps=steps)
         except np.linalg.LinAlgError as error:
@@ -109,7 +117,9 @@ def refine(
         # A fresh start is no estimate before it has arrived.
         if found.score is None or (found.state != "arrived" and (stays or fresh)):
             return _unrefined(combined, found, asked)
-        return _refined(combined, frame, found, asked, held, picked)
+        whole = seen[_placed(start, held, found.point).tobytes()]
+        leaves = rises(whole, held & _of_effects(frame))
+        return _refined(combined, frame, found, asked, held, picked, leaves=leaves)
 
 
 def _fresh(
@@ -165,6 +175,33 @@ def held_parameters(frame: Frame, fitted: FittedModel, phi: FloatArray) -> BoolA
     return held
 
 
+def _of_effects(frame: Frame) -> BoolArray:
+    """Which parameters are those of the random effects."""
+    found: BoolArray = np.zeros(frame.size, dtype=np.bool_)
+    found[frame.parts[1]] = True
+    return found
+
+
+def rises(score: Score, held: BoolArray) -> bool:
+    """
+    Whether the likelihood rises from a boundary at which parameters are held.
+
+    There the slope is nought by symmetry, so that its bend tells.
+
+    Parameters
+    ----------
+    score : Score
+        At the point, of all parameters.
+    held : boolean array of shape (d,)
+        Those of random effects whose standard deviation is nought.
+    """
+    if not held.any():
+        return False
+    block = score.information[np.ix_(held, held)]
+    least = float(np.linalg.eigvalsh(block)[0])
+    return least < -_ZERO * max(float(np.abs(block).max()), 1.0)
+
+
 def _placed(start: FloatArray, held: BoolArray, free: FloatArray) -> FloatArray:
     phi = start.copy()
     phi[~held] = free
@@ -178,6 +215,8 @@ def _refined(
     asked: Asked,
     held: BoolArray,
     picked: Picked,
+    *,
+    leaves: bool,
 ) -> Result:
     one, score = combined.fitted.model, found.score
     if score is None:  # pragma: no cover - looked at before
@@ -202,7 +241,7 @@ def _refined(
         loglik=loglik,
         n_rows=asked.n_rows,
     )
-    exact = found.predicted <= EXACT and not bent
+    exact = found.predicted <= EXACT and not bent and not leaves
     fitted = replace(combined.fitted, model=model, exact=True, accuracy=None)
     values = dict(replace(combined, found=fitted).result().values)
     values["exactness"] = "exact" if exact else "approximate"
@@ -210,7 +249,7 @@ def _refined(
     if not exact:
         left = np.abs(frame.estimates(step))
         for row, size in zip(values["fixed"], left, strict=True):
-            row["approx_error"] = float(size)
+            row["approx_error"] = None if leaves else float(size)
         for row in values["random"]:
             if "sd" in row:
                 row["approx_error"] = None
@@ -218,19 +257,40 @@ def _refined(
     if not picked.ridge.any():
         notes |= _distances(one, model)
     if picked.notes:
-        notes["penalty"] = picked.notes
-    texts = []
-    if held.any():
-        texts.append(
-            "parameters on the boundary in the one-round fit were held there in the "
-            "refinement"
-        )
+        parameters = effective_parameters(score, picked.ridge[free])
+        # A penalised coefficient is less than a parameter.
+        less_of = len(score.gradient) - parameters
+        values["aic"] -= 2.0 * less_of
+        values["bic"] -= float(np.log(asked.n_rows)) * less_of
+        notes["penalty"] = picked.notes | {"parameters": parameters}
+    notes["leaves_boundary"] = leaves
+    texts = _told_of_boundary(held, leaves=leaves)
     if picked.notes.get("value", 0.0) > 0:
         texts.append(
             f"an L2 penalty of {picked.notes['value']:g} draws the coefficients "
             "towards zero; intervals and tests count their spread and not that bias"
         )
     return _with_notes(values, notes, found, *texts)
+
+
+def _told_of_boundary(held: BoolArray, *, leaves: bool) -> list[str]:
+    """What to say of parameters that were not moved."""
+    if leaves:
+        return [
+            (
+                "a standard deviation that is zero in the one-round fit was held there, "
+                "but the sites' rows fit better with one above zero: these are not the "
+                "estimates of the pooled rows; ask for iterative rounds"
+            )
+        ]
+    if held.any():
+        return [
+            (
+                "parameters on the boundary in the one-round fit were held there in the "
+                "refinement"
+            )
+        ]
+    return []
 
 
 def _distances(one: FittedModel, model: FittedModel) -> dict[str, Any]:
@@ -274,6 +334,7 @@ def _notes(combined: Combined, found: Climb, asked: Asked) -> dict[str, Any]:
         "spared": asked.spared,
         "exactness_of_one_round": "exact" if combined.fitted.exact else "approximate",
         "lost": list(asked.lost),
+        "leaves_boundary": False,
         "one_round_shift": None,
         "one_round_shift_se": None,
         "one_round_sd_shift": None,

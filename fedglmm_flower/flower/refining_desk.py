@@ -45,6 +45,8 @@ class RefiningDesk:
         Why sites gave no score.
     bytes_asked, bytes_answered : int
         Sizes of the sealed messages of the further rounds.
+    points : int
+        At which any site was asked.
     """
 
     desk: CoordinatorDesk
@@ -53,6 +55,7 @@ class RefiningDesk:
     refusals: dict[str, Refused] = field(default_factory=dict)
     bytes_asked: int = 0
     bytes_answered: int = 0
+    points: int = 0
 
     @property
     def key_id(self) -> str:
@@ -118,6 +121,8 @@ class RefiningDesk:
             refined = _broken_off(refined, missing)
         values = refined.to_dict()
         notes = values["diagnostics"].setdefault("refinement", {})
+        notes["asked"] = self.rounds.text
+        notes["rounds"] = 1 + self.points
         notes["bytes_asked"] = self.bytes_asked
         notes["bytes_answered"] = self.bytes_answered
         notes["refusals"] = {
@@ -131,6 +136,7 @@ class RefiningDesk:
     def _asking(self, carry: Carry) -> AskSites:
         def ask(point: Point, sites: tuple[str, ...]) -> dict[str, ReleasedScore]:
             questions = {site: self._question(site, point) for site in sites}
+            self.points = max(self.points, point.number)
             self.bytes_asked += sum(len(q.sealed) for q in questions.values())
             self.desk.options.tick("refine", point.number, self.rounds.points)
             found: dict[str, ReleasedScore] = {}

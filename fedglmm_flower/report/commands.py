@@ -26,8 +26,8 @@ def commands_of(result: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     noise = _noise(privacy)
     draws = (privacy or {}).get("bootstrap_draws")
     drawn = ["--bootstrap", str(draws)] if draws else []
-    steps = result["diagnostics"].get("refinement", {}).get("rounds", 1) - 1
-    rounds = ["--rounds", f"refine:{steps}"] if steps > 0 else []
+    asked = result["diagnostics"].get("refinement", {}).get("asked")
+    rounds = ["--rounds", asked] if asked else []
     first = "From the kept releases of the run, with the coordinator's key and no site"
     second = "From one table of all rows, where there is one"
     if rounds:

@@ -7,6 +7,7 @@ from typing import Any
 from fedglmm_flower.glmm.design import as_counted
 from fedglmm_flower.glmm.printed import dispersion
 from fedglmm_flower.report.numbers import error, p_value, ratio, short
+from fedglmm_flower.report.rounds import rounds_rows
 from fedglmm_flower.report.scale import scale_of
 
 
@@ -119,7 +120,7 @@ def diagnostics_table(result: Mapping[str, Any]) -> Table:
     """How well the pseudo-data stand for the rows."""
     found = result["diagnostics"]
     se = [row["se"] for row in result["fixed"]]
-    rows = []
+    rows: list[tuple[str, ...]] = [*rounds_rows(result)]
     # Under noise there are no pseudo-data to judge.
     if result["exactness"] != "exact" and found["moment_residual"] is not None:
         rows.append(

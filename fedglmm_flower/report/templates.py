@@ -77,7 +77,8 @@ interval.</p>
 {%- else %}
 <p>No noise was added: the sums are protected by encryption on their way and by each
 site's disclosure policy, and not by differential privacy. The coordinator has seen the
-sums of each site, and no row.</p>
+sums of each site, where more rounds followed its log-likelihood with gradient and
+Hessian at their points, and no row.</p>
 {%- endif %}
 </section>
 <section aria-labelledby="diagnostics">

@@ -13,6 +13,12 @@ from fedglmm_flower.glmm.printed import (
     title,
 )
 from fedglmm_flower.report.numbers import error, number, p_value, span
+from fedglmm_flower.report.rounds import (
+    own_rows,
+    penalty_of,
+    rounds_of,
+    rounds_text,
+)
 
 WIDTH = 88
 MOST_NAMES = 8
@@ -36,13 +42,14 @@ def summary_text(result: Mapping[str, Any]) -> str:
     study = result["study"]
     head = [
         title(result["family"], result["method"], mixed=bool(result["random"]))
-        + ", one-round federation",
+        + _federation(result),
         f" Family: {result['family']} ( {result['link']} )",
         f"Formula: {study['formula']}",
         f"  Sites: {_sites(result)}",
         f"   Sent: {_sent(result)}",
         f"    Fit: {accuracy_text(result)}",
     ]
+    head += rounds_text(result)
     head += noise_text(result)
     head += absent_text(result)
     lines = [line for text in head for line in _wrapped(text)]
@@ -73,6 +80,11 @@ def summary_text(result: Mapping[str, Any]) -> str:
     if result["pooled"] is not None:
         lines += ["", "Pooled fit of the same rows:", *_pooled(result)]
     return "\n".join(lines) + "\n"
+
+
+def _federation(result: Mapping[str, Any]) -> str:
+    count = rounds_of(result)
+    return ", one-round federation" if count < 2 else f", federation of {count} rounds"
 
 
 def _wrapped(text: str) -> list[str]:
@@ -144,16 +156,29 @@ def _sent(result: Mapping[str, Any]) -> str:
     counts = sorted({s["statistics"] for s in used})
     sizes = [s["bytes_sent"] for s in used]
     orders = sorted({s["order"] for s in used})
-    return (
-        f"once, {span(counts)} statistics (order {span(orders)}) and "
+    points = rounds_of(result) - 1
+    first = "once" if points < 1 else "first"
+    text = (
+        f"{first}, {span(counts)} statistics (order {span(orders)}) and "
         f"{span(sizes)} bytes a site"
     )
+    if points > 0:
+        places = "1 point" if points == 1 else f"up to {points} points"
+        text += f"; then log-likelihood, gradient and Hessian at {places}"
+    return text
 
 
 def accuracy_text(result: Mapping[str, Any]) -> str:
     """How far the estimates may be from a fit of the pooled rows."""
     if result["exactness"] == "exact":
-        return "exact: the estimates are those of the pooled rows"
+        text = "exact: the estimates are those of the pooled rows"
+        penalty = penalty_of(result)
+        return text + (f" under an L2 penalty of {penalty:g}" if penalty else "")
+    if own_rows(result):
+        return (
+            "approximate: the further rounds have not arrived at the estimates of the "
+            "pooled rows; errors, where known, are the size of their next step"
+        )
     residual = result["diagnostics"]["moment_residual"]
     if residual is None:
         return "approximate: a mixed model of noisy sums, weighted by their noise"

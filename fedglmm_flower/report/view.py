@@ -7,6 +7,7 @@ from typing import Any
 from fedglmm_flower.glmm.printed import title
 from fedglmm_flower.report.commands import commands_of
 from fedglmm_flower.report.noise_tables import budgets_table, privacy_table
+from fedglmm_flower.report.rounds import rounds_text
 from fedglmm_flower.report.scale import scale_of
 from fedglmm_flower.report.tables import (
     Table,
@@ -93,7 +94,12 @@ def view_of(result: Mapping[str, Any]) -> View:
         accuracy=accuracy_text(result),
         warnings=tuple(result["diagnostics"]["warnings"]),
         absent=tuple(
-            line.strip() for line in (*noise_text(result), *absent_text(result))
+            line.strip()
+            for line in (
+                *rounds_text(result),
+                *noise_text(result),
+                *absent_text(result),
+            )
         ),
         question=_question(result),
         formula=study["formula"],

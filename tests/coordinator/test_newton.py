@@ -65,3 +65,26 @@ def test_a_site_that_is_lost_leaves_the_last_whole_sum():
 def test_arrived_already_costs_one_question():
     """At the maximum nobody is asked twice."""
     assert climb(bowl, np.zeros(2), steps=5).asked == 1
+
+
+def test_the_more_often_a_step_fails_the_firmer_the_regularisation():
+    """A direction that is hardly known is shortened more than one that is known."""
+    turn = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2.0)
+    asked = []
+
+    def valley(x):
+        known, flat = turn @ x
+        asked.append((known, flat))
+        value = -50.0 * (known - 1.0) ** 2 + 0.01 * flat - 40.0 * flat**4
+        slope = np.array([-100.0 * (known - 1.0), 0.01 - 160.0 * flat**3])
+        # It says nothing of the bend along the valley, as it does at its start.
+        return Score(value, turn @ slope, turn @ np.diag([100.0, 0.0]) @ turn)
+
+    found = climb(valley, np.zeros(2), steps=3)
+    tried = np.array(asked[1:])
+
+    assert tried[:, 0] == pytest.approx([1.0, 0.5, 0.25])
+    assert tried[:, 1] == pytest.approx([200.0, 10.0, 0.5], rel=1e-3)
+    assert found.regularised == 3
+    # Halved alone, the step would still be 50 along the valley.
+    assert found.point == pytest.approx(turn @ tried[2])

@@ -86,6 +86,11 @@ def test_a_penalised_fit_is_that_of_the_pooled_rows(table, strength, method, nod
     assert abs(estimates[1] - free.estimates[1]) > 1e-3  # it does draw
     assert found["fixed"][1]["se"] < free.se[1]
     assert found["loglik"] < free.loglik
+    # Drawn coefficients are less than parameters: AIC and BIC count them so.
+    k = found["diagnostics"]["refinement"]["penalty"]["parameters"]
+    assert 2.0 < k < 4.0
+    assert found["aic"] == pytest.approx(-2 * found["loglik"] + 2 * k)
+    assert found["bic"] == pytest.approx(-2 * found["loglik"] + np.log(600) * k)
     assert "L2 penalty" in " ".join(found["diagnostics"]["warnings"])
 
 
