@@ -235,4 +235,4 @@ def test_products_that_no_solver_takes_are_damped(rng):
     found = transport(rows, failing, goal, open_box(2))
 
     np.testing.assert_array_equal(found.points, rows)
-    assert found.steps == 1
+    assert found.iterations == 1
