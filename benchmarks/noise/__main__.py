@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.noise.one import Setting, record
 from benchmarks.noise.table import markdown
+from benchmarks.records import read
 
 SETTINGS = (
     Setting(1000, 1.0, "public", 2),
@@ -36,17 +37,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=0)
     parser.add_argument("--settings", default="", help="numbers, as 0,2; all if empty")
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--results", type=Path, required=True)
-    asked = parser.parse_args()
-    lines = (
-        asked.results.read_text("utf-8").splitlines() if asked.results.exists() else []
+    parser.add_argument("--results", type=Path, default=Path("noise.jsonl"))
+    parser.add_argument(
+        "--known", type=Path, nargs="*", default=[], help="records of earlier runs"
     )
-    records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue  # cut off by a crash
+    asked = parser.parse_args()
+    records = [r for path in (*asked.known, asked.results) for r in read(path)]
     done = {(r["setting"], r["replicate"]) for r in records}
     chosen = [int(k) for k in asked.settings.split(",") if k] or range(len(SETTINGS))
     end = time.monotonic() + asked.seconds
