@@ -276,20 +276,18 @@ def _refined(
 def _told_of_boundary(held: BoolArray, *, leaves: bool) -> list[str]:
     """What to say of parameters that were not moved."""
     if leaves:
-        return [
-            (
-                "a standard deviation that is zero in the one-round fit was held there, "
-                "but the sites' rows fit better with one above zero: these are not the "
-                "estimates of the pooled rows; ask for iterative rounds"
-            )
-        ]
+        text = (
+            "a standard deviation that is zero in the one-round fit was held there, "
+            "but the sites' rows fit better with one above zero: these are not the "
+            "estimates of the pooled rows; ask for iterative rounds"
+        )
+        return [text]
     if held.any():
-        return [
-            (
-                "parameters on the boundary in the one-round fit were held there in the "
-                "refinement"
-            )
-        ]
+        text = (
+            "parameters on the boundary in the one-round fit were held there in the "
+            "refinement"
+        )
+        return [text]
     return []
 
 
