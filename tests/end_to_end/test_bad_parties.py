@@ -23,9 +23,14 @@ from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, FrameSource, release
 from fedglmm_flower.study import Column, Study
-from tests.command import (
-    small_table,
-)
+from tests.clock import set_clock
+from tests.command import small_table
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Nobody waits for a silent site, and a busy machine makes none silent."""
+    return set_clock(monkeypatch)
 
 
 class Parties:
