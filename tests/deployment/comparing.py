@@ -21,7 +21,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def check_deployed(found: dict[str, Any], simulated: dict[str, Any]) -> None:
-    """Everything agrees; only what is sealed to the hybrid key of the guide is longer."""
+    """All agrees; only what is sealed to the hybrid key of the guide is longer."""
     longer = {a - b for a, b in zip(_sent(found), _sent(simulated), strict=True)}
 
     assert same(_sized_alike(found), _sized_alike(simulated))
