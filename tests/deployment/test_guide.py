@@ -1,6 +1,7 @@
 """The guide for deployments: its commands, as they stand, give simulate's result."""
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -149,6 +150,16 @@ def test_systemd_runs_the_commands_of_the_guide():
         unit = units[block.kind.removeprefix("service ")]
         line = unit.partition("ExecStart=")[2].partition("\nRestart")[0]
         assert words(line.removeprefix("/srv/fedglmm/venv/bin/")) == words(block.text)
+
+
+def test_systemd_asks_for_no_folder_that_may_be_missing():
+    """A unit that names one does not start; a site with a database has no ``data``."""
+    made = {"app", "flower", "keys", "run", ""}
+    for block in blocks("ini"):
+        for paths in re.findall(r"^Read\w+Paths=(.*)$", block.text, re.MULTILINE):
+            needed = {path for path in paths.split() if not path.startswith("-")}
+
+            assert {p.removeprefix("/srv/fedglmm").strip("/") for p in needed} <= made
 
 
 def test_the_guide_knows_every_key_of_the_run_configuration():
