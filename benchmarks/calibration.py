@@ -9,7 +9,6 @@ Run: ``python -m benchmarks.calibration simulation.jsonl references.jsonl``.
 """
 
 import argparse
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -20,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.records import Record, read
 from benchmarks.simulation.designs import SETTINGS
 from fedglmm_flower.coordinator.accuracy import Accuracy, share_of_step
 from fedglmm_flower.study.offers import parse_offer
 
 FloatArray = npt.NDArray[np.float64]
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+")
     told: list[Told] = []
     for path in parser.parse_args().results:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
+        records = read(path)
         is_simulation = bool(records) and "setting" in records[0]
         told += simulated(records) if is_simulation else real(records)
     sys.stdout.write(markdown(told))

@@ -14,11 +14,12 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.records import Record, read
 from benchmarks.simulation.one import opened
 from fedglmm_flower.coordinator.fitting import fit_releases, silent
 from fedglmm_flower.errors import FedglmmError
@@ -26,7 +27,6 @@ from fedglmm_flower.site.whole_table import Table, TableStudy, study_of_table
 from fedglmm_flower.study.offers import write_offer
 from tests.reference.rows import load
 
-Record = dict[str, Any]
 NAMES = (
     "cbpp",
     "mmmec",
@@ -208,10 +208,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=[DEFAULT])
     parser.add_argument("--cases", nargs="+", default=list(NAMES))
     options = parser.parse_args()
-    found: list[Record] = []
-    if options.results.exists():
-        lines = options.results.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines]
+    found = read(options.results)
     have = {(_question(r), r["set"]) for r in found}
     with threadpool_limits(1):
         for release_set in options.sets:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.references import DEFAULT, NAMES, Question, Record, asked, questions
+from benchmarks.records import Record, read
+from benchmarks.references import DEFAULT, NAMES, Question, asked, questions
 from benchmarks.simulation.one import opened
 from fedglmm_flower.coordinator.combine import Combined
 from fedglmm_flower.coordinator.fitting import fit_releases, silent
@@ -155,10 +156,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("refinement.jsonl"))
     parser.add_argument("--cases", nargs="+", default=list(NAMES))
     options = parser.parse_args()
-    found: list[Record] = []
-    if options.results.exists():
-        lines = options.results.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines]
+    found = read(options.results)
     have = {tuple(r[k] for k in Question._fields) for r in found}
     with threadpool_limits(1):
         for question in questions():

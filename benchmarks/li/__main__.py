@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.li.one import WAYS, records
 from benchmarks.li.plot import draw
 from benchmarks.li.table import markdown
-from benchmarks.simulation.__main__ import progress, read
+from benchmarks.records import read
+from benchmarks.simulation.__main__ import progress
 from benchmarks.simulation.designs import SETTINGS
 
 NAMES = tuple(name for name in SETTINGS if name.startswith("li-"))

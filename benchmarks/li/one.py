@@ -3,11 +3,11 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.records import Record
 from benchmarks.simulation.designs import Setting, rows_of
 from benchmarks.simulation.one import asked, opened
 from fedglmm_flower.coordinator.combine import Combined
@@ -23,7 +23,6 @@ from fedglmm_flower.site.scored import Point, ReleasedScore
 from fedglmm_flower.site.site_rows import site_rows
 from fedglmm_flower.site.whole_table import TableStudy
 
-Record = dict[str, Any]
 # As many numbers as two sites of 500 rows let out, and no more than a K of 2 needs.
 OFFER = ("anchored", 2)
 ITERATIONS = 40

@@ -6,8 +6,9 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.li.one import WAYS, Record
+from benchmarks.li.one import WAYS
 from benchmarks.li.table import rows_of_setting
+from benchmarks.records import Record
 
 mpl.use("svg")
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.li.one import WAYS, Record
+from benchmarks.li.one import WAYS
+from benchmarks.records import Record
 from benchmarks.simulation.designs import SETTINGS
 
 FloatArray = npt.NDArray[np.float64]

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.noise.one import Setting, record
 from benchmarks.noise.table import markdown
+from benchmarks.records import read
 
 SETTINGS = (
     Setting(1000, 1.0, "public", 2),
@@ -38,15 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--results", type=Path, required=True)
     asked = parser.parse_args()
-    lines = (
-        asked.results.read_text("utf-8").splitlines() if asked.results.exists() else []
-    )
-    records = []
-    for line in lines:
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue  # cut off by a crash
+    records = read(asked.results)
     done = {(r["setting"], r["replicate"]) for r in records}
     chosen = [int(k) for k in asked.settings.split(",") if k] or range(len(SETTINGS))
     end = time.monotonic() + asked.seconds

@@ -14,6 +14,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from benchmarks.records import read
 from benchmarks.release_sets.cases import NAMES, case
 from benchmarks.release_sets.fitting import drawn, shift_of
 from benchmarks.release_sets.principles import PRINCIPLES, by_principle
@@ -75,10 +76,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--print-only", action="store_true")
     options = parser.parse_args()
-    found: list[Record] = []
-    if options.results.exists():
-        lines = options.results.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines]
+    found = read(options.results)
     have = {(r["case"], r["kind"], r["label"]) for r in found}
     wanted = [(c, "set", s) for c in options.cases for s in options.sets]
     wanted += [(c, "principle", p) for c in options.cases for p in PRINCIPLES]

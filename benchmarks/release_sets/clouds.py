@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
+from benchmarks.records import read
 from benchmarks.release_sets.cases import Case, table_study
 from benchmarks.release_sets.fitting import drawn, shift_of
 from benchmarks.release_sets.table import set_table
@@ -141,10 +142,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=list(NAMES))
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     options = parser.parse_args()
-    found: list[dict[str, Any]] = []
-    if options.results.exists():
-        lines = options.results.read_text(encoding="utf-8").splitlines()
-        found = [json.loads(line) for line in lines]
+    found = read(options.results)
     have = {(r["case"], r["label"]) for r in found}
     with threadpool_limits(1):
         for name in options.cases:

@@ -8,7 +8,6 @@ Run: ``python -m benchmarks.simulation --replicates 200 --results simulation.jso
 """
 
 import argparse
-import gzip
 import json
 import sys
 from collections.abc import Iterator
@@ -19,27 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from threadpoolctl import threadpool_limits
 
+from benchmarks.records import read
 from benchmarks.simulation.designs import SETTINGS
-from benchmarks.simulation.one import POOLED, Record, records
+from benchmarks.simulation.one import POOLED, records
 from benchmarks.simulation.tables import markdown
 from fedglmm_flower.coordinator.drawing import MOST_DRAWS
 
 SETS = ("canonical:2", "canonical:3", "canonical:4", "anchored:3")
-
-
-def read(path: Path) -> list[Record]:
-    """Records so far; a line that was cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    found = []
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else None
-    lines = path.read_text(encoding="utf-8") if text is None else text.decode()
-    for line in lines.splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.records import Record
 from benchmarks.simulation.designs import Setting, rows_of
 from fedglmm_flower.coordinator.fitting import fit_releases, silent
 from fedglmm_flower.coordinator.opening import Opened
@@ -18,7 +19,6 @@ from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, release
 from fedglmm_flower.site.whole_table import Table, TableStudy, study_of_table
 from fedglmm_flower.study.offers import Offer, parse_offer
 
-Record = dict[str, Any]
 POOLED = "pooled"
 _REACHED = 3.841458820694124  # 95 % quantile of chi-squared with one degree of freedom
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.records import Record
 from benchmarks.simulation.designs import SETTINGS, Setting
-from benchmarks.simulation.one import POOLED, Record
+from benchmarks.simulation.one import POOLED
 
 FloatArray = npt.NDArray[np.float64]
 _WALD = 1.959963984540054

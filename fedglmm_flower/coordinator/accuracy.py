@@ -15,15 +15,14 @@ FloatArray = npt.NDArray[np.float64]
 
 # What follows is measured over simulated designs and real tables, so that nine true
 # distances of ten lie inside the stated one (docs/release-sets.md).
-# Error of a set in steps to it from the one below.  Plain moments gain the more the
-# higher the order; the anchored set below holds most of what the one above does.
+# Error of a set in steps to it from the one below.  Plain moments gain less from the
+# first orders; the anchored set below holds most of what the one above does.
 _ANCHORED = 0.7
 # What is open shows from another start; some of it alike from both.
 _OPEN = 2.0
 # What pairs lack of the products of many columns, the set below lacks as well.
 _ANCHORED_PAIRS = 2.0
-_CANONICAL = {2: 1.0, 3: 0.5}
-_CANONICAL_HIGH = 0.3
+_CANONICAL, _CANONICAL_HIGH = 1.0, 0.5  # to the second order, and beyond
 # Where a column is this heavy-tailed at some site (fourth standardised moment; three
 # is normal), moments converge slowly or not at all, and steps tell too little.
 HEAVY = 8.0
@@ -68,7 +67,7 @@ def _share(offer: Offer, *, heavy: bool) -> float:
         return _ANCHORED_PAIRS if products == "pairs" else _ANCHORED
     # Of pairs the products of many columns are those of the order below.
     known = order - 1 if products == "pairs" else order
-    share = 1.0 if known < 2 else _CANONICAL.get(known, _CANONICAL_HIGH)
+    share = _CANONICAL if known <= 2 else _CANONICAL_HIGH
     return max(_HEAVY, share) if heavy else share
 
 

@@ -314,6 +314,9 @@ def transport(
         moved = False
         while damping < 1e8:
             alpha = _solve(gram, damping, residual)
+            if alpha is None:
+                damping = max(damping, 1e-12) * 8
+                continue
             delta = -functions.combine(alpha, slopes)
             length = float(np.sqrt((delta**2).sum(1)).max(initial=0.0))
             if length > _LONGEST_STEP:
@@ -337,14 +340,18 @@ def transport(
     return Transported(points, float(np.abs(residual).max(initial=0.0)), steps)
 
 
-def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray:
+def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray | None:
+    """A damped step; None where the products are too bad for any solver."""
     diagonal = np.maximum(np.diag(gram), 1e-10)
     ridge = np.diag(damping * diagonal)
     try:
         factor = cho_factor(gram + ridge, lower=True, check_finite=False)
         solution = cho_solve(factor, residual, check_finite=False)
     except LinAlgError:
-        least, *_ = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)
+        try:
+            least, *_ = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)
+        except LinAlgError:  # its singular values were not found
+            return None
         return np.asarray(least, dtype=np.float64)
     return np.asarray(solution, dtype=np.float64)
 

@@ -219,3 +219,20 @@ def test_the_box_is_the_identity_far_from_its_bounds():
     free = np.linspace(-3, 3, 7)[:, None]
 
     np.testing.assert_allclose(box.close(free), free, atol=1e-12)
+
+
+def test_products_that_no_solver_takes_are_damped(rng):
+    """A singular value decomposition may fail; the rows stay, and nothing is raised."""
+    functions, rows = problem(rng)
+    goal = functions.values(rng.normal(size=rows.shape)) / functions.scale
+
+    class Failing(HermiteMoments):
+        def gram(self, slopes):
+            return np.full_like(super().gram(slopes), np.nan)
+
+    failing = object.__new__(Failing)
+    failing.__dict__.update(functions.__dict__)
+    found = transport(rows, failing, goal, open_box(2))
+
+    np.testing.assert_array_equal(found.points, rows)
+    assert found.iterations == 1
