@@ -139,10 +139,7 @@ def _beside(study: Study) -> Iterator[tuple[str, str]]:
     if study.anchor:
         yield "anchor", "given in the study; sums are taken at it"
     if study.rounds:
-        yield (
-            "rounds",
-            f"up to {study.rounds} likelihoods of {score_size(study)} numbers each, at points that "
-            "the coordinator chooses",
-        )
+        told = f"up to {study.rounds} likelihoods of {score_size(study)} numbers each"
+        yield "rounds", f"{told}, at points that the coordinator chooses"
     if study.held_out:
         yield "held out", f"{study.held_out:.0%} of the rows, of which a likelihood too"
