@@ -37,9 +37,12 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=0)
     parser.add_argument("--settings", default="", help="numbers, as 0,2; all if empty")
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=Path("noise.jsonl"))
+    parser.add_argument(
+        "--known", type=Path, nargs="*", default=[], help="records of earlier runs"
+    )
     asked = parser.parse_args()
-    records = read(asked.results)
+    records = [r for path in (*asked.known, asked.results) for r in read(path)]
     done = {(r["setting"], r["replicate"]) for r in records}
     chosen = [int(k) for k in asked.settings.split(",") if k] or range(len(SETTINGS))
     end = time.monotonic() + asked.seconds

@@ -17,6 +17,9 @@ NEAR = 1e-6  # standard errors: BFGS hands over to Newton
 ARRIVED = 1e-8  # standard errors: the gradient counts as zero
 _QUADRATIC = 1e-2  # standard errors: from here Newton doubles its digits
 _ITERATIONS = 200
+# Steps in a row that gain no more than rounding: slopes promise what is not there, as
+# on the plateau of a dispersion without end.
+_STALLED, _ROUNDING = 5, 1e-13
 _STEP = 1e-3  # standard errors: spacing of differences of the gradient
 
 
@@ -126,7 +129,7 @@ def _line(
     t = min(1.0, cap)
     for _ in range(30):
         trial, trial_g = _tried(objective, x + t * step)
-        if trial >= value + 1e-4 * t * slope - 1e-13 * abs(value):
+        if trial >= value + 1e-4 * t * slope - _ROUNDING * abs(value):
             break
         if np.isfinite(trial):
             curve = value + t * slope - trial
@@ -172,7 +175,7 @@ def bfgs(
     point, value, gradient, curvature
     """
     value, g = _tried(objective, x)
-    fresh = True
+    fresh, stalled = True, 0
     near = NEAR if hessian is None else _QUADRATIC
     for _ in range(_ITERATIONS):
         try:
@@ -194,6 +197,9 @@ def bfgs(
             fresh = True
             continue
         t, trial, trial_g = reached
+        stalled = stalled + 1 if trial - value <= _ROUNDING * abs(value) else 0
+        if stalled == _STALLED:
+            break
         s, y = t * step, g - trial_g
         x, value, g = x + s, trial, trial_g
         fresh = False
