@@ -7,6 +7,7 @@ from typing import Annotated
 
 import click
 import typer
+import typer.core
 
 from fedglmm_flower import __version__
 from fedglmm_flower.cli import coordinator, keys, ledger, privacy, site, study
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
     os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
+    # typer escapes brackets for rich wherever rich is installed, also where help is
+    # plain text: "\[required]" would be shown.
+    typer.core.HAS_RICH = False
     command = typer.main.get_command(app)
     try:
         status = command.main(

@@ -1,6 +1,7 @@
 """``fedglmm study``: draft, check, show and sign a study."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,9 @@ from fedglmm_flower.cli import manifest
 from fedglmm_flower.cli.needs import needs_of, show_needs
 from fedglmm_flower.cli.simulate import parse_levels
 from fedglmm_flower.errors import UsageError
+from fedglmm_flower.site.scoring import score_size
 from fedglmm_flower.site.whole_table import read_table, study_of_table
-from fedglmm_flower.study import read_study, write_study
+from fedglmm_flower.study import Study, read_study, write_study
 from fedglmm_flower.study.anchor_file import read_anchor
 from fedglmm_flower.study.offers import write_offer
 from fedglmm_flower.study.release import MAX_ORDER
@@ -114,6 +116,8 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
     if study.clusters:
         names = ", ".join(study.clusters)
         typer.echo(f"clusters {names}: one summary for each, with its label")
+    for what, value in _beside(study):
+        typer.echo(f"{what:<8} {value}")
     typer.echo("columns")
     for column in study.columns:
         if column.kind == "categorical":
@@ -124,3 +128,18 @@ def show(path: Annotated[Path, typer.Argument(help="study.toml")]) -> None:
             detail = f"bounds {column.low} to {column.high}"
         unit = f" [{column.unit}]" if column.unit else ""
         typer.echo(f"  {column.name}{unit}: {column.kind}, {detail}")
+
+
+def _beside(study: Study) -> Iterator[tuple[str, str]]:
+    """What else is summed, or asked, than formula and columns say."""
+    for what in ("trials", "offset", "weights"):
+        text = getattr(study, what)
+        if text is not None:
+            yield what, str(text)
+    if study.anchor:
+        yield "anchor", "given in the study; sums are taken at it"
+    if study.rounds:
+        told = f"up to {study.rounds} likelihoods of {score_size(study)} numbers each"
+        yield "rounds", f"{told}, at points that the coordinator chooses"
+    if study.held_out:
+        yield "held out", f"{study.held_out:.0%} of the rows, of which a likelihood too"

@@ -10,6 +10,7 @@ from fedglmm_flower.coordinator.targets import Targets, targets_of
 from fedglmm_flower.envelope import Identity, PublicIdentity, decode_release
 from fedglmm_flower.errors import (
     AllRefusedError,
+    EnvelopeError,
     FedglmmError,
     QuorumError,
     WireError,
@@ -227,9 +228,20 @@ def require_quorum(
     if len(opened) < max(1, needed):
         raise QuorumError(
             f"study {study.name!r}: {len(opened)} of {len(study.sites)} sites can be "
-            f"used; {needed} are required; {_short(why) or 'no site refused'}; wait "
-            "for the missing sites, or set a lower quorum"
+            f"used; {needed} are required; {_short(why) or 'no site refused'}; "
+            f"{_cure({r.code for r in refusals.values()})}"
         )
+
+
+def _cure(codes: set[str]) -> str:
+    """What to do about sites that are too few."""
+    away, sealed = codes & set(MISSING_CODES), codes & {EnvelopeError.code}
+    steps = {
+        "wait for the missing sites": away,
+        "exchange public keys again where messages were refused": sealed,
+        "ask the sites that refused": codes - away - sealed,
+    }
+    return ", or ".join([*(s for s, of in steps.items() if of), "set a lower quorum"])
 
 
 def _decode(study: Study, site: str, payload: bytes, bytes_sent: int) -> Opened:

@@ -342,14 +342,13 @@ def transport(
 
 def _solve(gram: FloatArray, damping: float, residual: FloatArray) -> FloatArray | None:
     """A damped step; None where the products are too bad for any solver."""
-    diagonal = np.maximum(np.diag(gram), 1e-10)
-    ridge = np.diag(damping * diagonal)
+    damped = gram + np.diag(damping * np.maximum(np.diag(gram), 1e-10))
     try:
-        factor = cho_factor(gram + ridge, lower=True, check_finite=False)
+        factor = cho_factor(damped, lower=True, check_finite=False)
         solution = cho_solve(factor, residual, check_finite=False)
     except LinAlgError:
         try:
-            least, *_ = np.linalg.lstsq(gram + ridge, residual, rcond=1e-14)
+            least, *_ = np.linalg.lstsq(damped, residual, rcond=1e-14)
         except LinAlgError:  # its singular values were not found
             return None
         return np.asarray(least, dtype=np.float64)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fedglmm_flower.errors import DisclosureError, StudyMismatchError
+from fedglmm_flower.site.cell_rules import rows_fixed_by
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
@@ -116,7 +117,10 @@ def rows_apart(
     rows = row_sets((found.places[path] for path in sent), found.units)
     if not (policy.enabled and policy.compare_answers):
         return rows, Finding("differencing", True, "differencing: is not looked at")
-    return rows, frozen.differencing(study.digest, rows, policy.min_cell)
+    names = (one.statistics for one in cleared.clusters.values())
+    whole = max(map(rows_fixed_by, names), default=0) + 1
+    least = policy.min_cell
+    return rows, frozen.differencing(study.digest, rows, least, whole)
 
 
 def require_apart(apart: Finding) -> None:

@@ -1,6 +1,6 @@
 """Rules on counts that a release determines, of factors and of numeric values."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import combinations
 from typing import Final
 
@@ -157,11 +157,25 @@ def demanded_cells(
             inside[at].add(part)
     demands = {}
     for subset, parts in inside.items():
-        columns = sum(any(column) for column in zip(*parts, strict=True))
-        open_from = len(parts) // columns + 1 if columns else 1
+        open_from = _rows_fixed(parts) + 1
         whole = role == "x" and not subset  # the rows of a site have their own rules
         demands[subset] = policy.min_cell if whole else max(policy.min_cell, open_from)
     return demands
+
+
+def rows_fixed_by(statistics: tuple[Statistic, ...]) -> int:
+    """
+    Rows of whom a release of these rows alone would fix every value.
+
+    Two answers differ by the sums of the rows that only one of them has.
+    """
+    return _rows_fixed({s.monomial for s in statistics if any(s.monomial)})
+
+
+def _rows_fixed(parts: Collection[tuple[int, ...]]) -> int:
+    """Rows with no more values than there are sums of products of their columns."""
+    columns = sum(any(column) for column in zip(*parts, strict=True))
+    return len(parts) // columns if columns else 0
 
 
 def _told(table: CellCounts, moments: Moments) -> dict[str, FloatArray]:

@@ -1,5 +1,6 @@
 """Which rows a study was first answered from: later answers come from the same."""
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from fedglmm_flower.site.row_sets import RowSets
 
 FOLDER = "snapshots"
 _KEY = "key"
+_FURTHER = "-further-"
 _SECRET = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class FrozenSnapshots:
     """
-    A folder with a site's secret, and two small files for each study it answered.
+    A folder with a site's secret, and a few small files for each study it answered.
 
     Everything in it stays at the site: the folder and its files are the owner's alone,
     and digests are keyed by the secret.
@@ -101,9 +103,20 @@ class FrozenSnapshots:
             write_record(self._path(study_digest), snapshot, replace=False)
         self.require_same(study_digest, snapshot)
 
-    def differencing(self, study_digest: str, rows: RowSets, least: int) -> Finding:
+    def differencing(
+        self,
+        study_digest: str,
+        rows: RowSets,
+        least: int,
+        whole: int,
+        *,
+        further: bool = False,
+    ) -> Finding:
         """
-        Whether sums differ from those of another study by a few rows.
+        Whether sums differ from those of an earlier answer by a few rows.
+
+        Earlier answers of the same study count too: a likelihood is of all rows, and
+        the one round may have left a cluster out.
 
         Parameters
         ----------
@@ -113,55 +126,90 @@ class FrozenSnapshots:
             Which rows its sums are of.
         least : int
             Fewest rows that two sets may differ by, if they differ.
+        whole : int
+            Fewest that two sets of all rows may, of which more is told.
+        further : bool
+            Whether a likelihood is asked, of which more is told than by the one round.
 
         Raises
         ------
         PolicyError
             If the record cannot be read.
         """
-        smallest: tuple[int, str] | None = None
-        if self._text(self._rows(study_digest)) is not None:
-            # Sent before: the same sums tell nothing new.
-            return Finding("differencing", True, "differencing: was answered before")
-        for path in sorted(self.folder.glob("*.rows")):
-            try:
-                before = RowSets.of_text(self._text(path) or "")
-            except ValueError as error:
-                raise PolicyError(
-                    f"{path}: holds {error}; what this site answered before must be "
-                    "known; restore it from a backup"
-                ) from None
-            apart = rows.smallest_difference(before)
-            if apart is not None and (smallest is None or apart < smallest[0]):
-                smallest = apart, path.stem
-        if smallest is None:
+        worst: tuple[float, int, int, str] | None = None
+        for stem, before in self._answered().items():
+            # Of one study the table is the same, and sets of as many rows are.
+            if stem.startswith(study_digest) and rows.as_many(before):
+                if further and not stem.startswith(f"{study_digest}{_FURTHER}"):
+                    continue
+                # Sent before: the same sums tell nothing new.
+                detail = "differencing: was answered before"
+                return Finding("differencing", True, detail)
+            pairs = (
+                (rows.whole_difference(before), max(least, whole)),
+                (rows.smallest_difference(before), least),
+            )
+            for apart, needed in pairs:
+                if apart is not None:
+                    found = (apart / needed, apart, needed, stem)
+                    worst = found if worst is None else min(worst, found)
+        if worst is None:
             return Finding("differencing", True, "differencing: from no earlier answer")
-        apart, stem = smallest
+        _, apart, needed, stem = worst
         counted = "rows" if rows.units is None else "units"
         return Finding(
             "differencing",
-            apart >= least,
+            apart >= needed,
             f"differencing: {apart} {counted} are in sums of this study and not in the "
             f"same of study {stem[:16]}..., which was answered, or the other way "
-            f"round; none or at least {least} are required; leave out the column in "
+            f"round; none or at least {needed} are required; leave out the column in "
             "which these rows differ, or take no part in this study",
             found=apart,
-            needed=least,
+            needed=needed,
         )
 
-    def remember(self, study_digest: str, rows: RowSets) -> None:
+    def remember(
+        self, study_digest: str, rows: RowSets, *, further: bool = False
+    ) -> None:
         """
         Record which rows an answer sums, before it leaves.
+
+        Parameters
+        ----------
+        study_digest : str
+            The study that is answered.
+        rows : RowSets
+            Which rows its sums are of.
+        further : bool
+            Whether it is answered with a likelihood.
 
         Raises
         ------
         PolicyError
             If the folder cannot be written.
         """
-        write_record(self._rows(study_digest), rows.text(), replace=False)
+        text = rows.text()
+        first = self.folder / f"{study_digest}.rows"
+        # Other rows of the same study, under a name that they alone decide.
+        made = hashlib.sha256(text.encode()).hexdigest()[:16]
+        other = f"{study_digest}{_FURTHER if further else '-'}{made}.rows"
+        path = self.folder / other if further or first.exists() else first
+        known = self._answered(f"{study_digest}{_FURTHER if further else ''}*.rows")
+        if not any(rows.as_many(before) for before in known.values()):
+            write_record(path, text, replace=False)
 
-    def _rows(self, study_digest: str) -> Path:
-        return self.folder / f"{study_digest}.rows"
+    def _answered(self, pattern: str = "*.rows") -> dict[str, RowSets]:
+        """Rows of earlier answers by the name of their record."""
+        found = {}
+        for path in sorted(self.folder.glob(pattern)):
+            try:
+                found[path.stem] = RowSets.of_text(self._text(path) or "")
+            except ValueError as error:
+                raise PolicyError(
+                    f"{path}: holds {error}; what this site answered before must be "
+                    "known; restore it from a backup"
+                ) from None
+        return found
 
     def _path(self, study_digest: str) -> Path:
         return self.folder / f"{study_digest}.snapshot"

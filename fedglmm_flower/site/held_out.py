@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fedglmm_flower.glmm.rows import BoolArray, FloatArray
@@ -13,6 +14,8 @@ from fedglmm_flower.glmm.table import typed_table
 from fedglmm_flower.site.scored import Part
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.study.study import Study
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,30 @@ class RowsOf:
         if self.part == "all":
             yield from self.source.batches(columns, rows)
             return
+        for frame, wanted in self._divided(columns, rows):
+            yield frame.loc[wanted, list(columns)].reset_index(drop=True)
+
+    def places(self, rows: int) -> IntArray:
+        """
+        Where in the whole table the rows of a kept or held-out part stand.
+
+        Stays at the site.
+
+        Parameters
+        ----------
+        rows : int
+            Rows that are read at once.
+        """
+        taken, first = [np.zeros(0, dtype=np.int64)], 0
+        for frame, wanted in self._divided((), rows):
+            taken.append(first + np.flatnonzero(wanted))
+            first += len(frame)
+        return np.concatenate(taken)
+
+    def _divided(
+        self, columns: Sequence[str], rows: int
+    ) -> Iterator[tuple[pd.DataFrame, BoolArray]]:
+        """Batches of the whole table, and which of their rows are of the part."""
         model = self.study.model
         used = [model.columns[name] for name in sorted(model.used_columns)]
         read = list(dict.fromkeys([*columns, *(column.name for column in used)]))
@@ -62,8 +89,7 @@ class RowsOf:
                 [np.asarray(table.columns[c.name], np.float64) + 0.0 for c in used]
             )
             held = self._held_out(words, seen)
-            wanted = held if self.part == "held-out" else ~held
-            yield frame.loc[wanted, list(columns)].reset_index(drop=True)
+            yield frame, held if self.part == "held-out" else ~held
 
     def _held_out(self, words: FloatArray, seen: Counter[bytes]) -> BoolArray:
         key = bytes.fromhex(self.study.digest)

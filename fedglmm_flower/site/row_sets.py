@@ -56,6 +56,32 @@ class RowSets:
         ]
         return min(found, default=None)
 
+    def whole_difference(self, other: "RowSets") -> int | None:
+        """
+        Rows, or units, of which only one of the two has any; None for none.
+
+        The first set is that of all rows, whose sums are the most.
+
+        Examples
+        --------
+        >>> a, b = (RowSets((np.packbits(x),)) for x in ([1, 1, 1, 0], [1, 0, 1, 1]))
+        >>> a.whole_difference(b)
+        2
+        """
+        return _apart(self.sets[0], other.sets[0], self.units) or None
+
+    def as_many(self, other: "RowSets") -> bool:
+        """
+        Whether these are as many sets of as many rows as the others.
+
+        Of one table they then are the same, in whatever order its rows stand.
+        """
+        ours, theirs = (
+            sorted(int(np.bitwise_count(one).sum(dtype=np.int64)) for one in rows.sets)
+            for rows in (self, other)
+        )
+        return ours == theirs
+
     def text(self) -> str:
         """Lines of ASCII."""
         packed = (base64.b64encode(zlib.compress(one.tobytes())) for one in self.sets)

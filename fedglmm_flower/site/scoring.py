@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fedglmm_flower.errors import (
 )
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.score import Score, score_at
-from fedglmm_flower.site.answer import check_expected
+from fedglmm_flower.site.answer import check_expected, require_apart
 from fedglmm_flower.site.asked_points import AskedPoints
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.frozen import FrozenSnapshots
@@ -28,6 +28,7 @@ from fedglmm_flower.site.point_rules import point_findings
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
+from fedglmm_flower.site.row_sets import RowPlaces, RowSets, row_sets
 from fedglmm_flower.site.scored import (
     PARTS,
     Part,
@@ -41,6 +42,7 @@ from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study.study import Study
 
 _MOST_NODES = 10_000
+_BATCH = 65_536
 
 
 def score(
@@ -111,19 +113,32 @@ def score(
         frozen.require_same(study.digest, snapshot)
     # What is told of all rows and of those that are kept tells of the rows that are
     # held out as well: each part has to pass, whichever is asked.
-    answers: dict[Part, tuple[Score, int]] = {}
+    parts: dict[Part, tuple[RowsOf, Moments]] = {}
+    summed: list[RowSets] = []
     for part in PARTS if study.held_out else PARTS[:1]:
         rows = RowsOf(source, study, part)
-        if part != "all":
-            found = summarise_clusters(
+        if part == "all":
+            told = found
+        else:
+            told = summarise_clusters(
                 narrow, rows, site=site, name=lambda _: (), unit=unit
             )
-        moments = found.clusters[()]
-        answers[part] = _cleared(narrow, rows, moments, policy, frame, point, site)
-    made, n_rows = answers[point.part]
+        parts[part] = rows, told.clusters[()]
+        if frozen is not None:
+            at = told.places[()]
+            summed.append(row_sets([_placed(at, rows)], found.units))
+            require_score_apart(study, summed[-1], frame, policy, frozen)
+    # Refusals tell too, of rows that the point has found: they count as answers do.
     asked.admit(study.digest, digest_of(point), study.rounds)
+    answers = {
+        part: _cleared(narrow, rows, moments, policy, frame, point, site)
+        for part, (rows, moments) in parts.items()
+    }
+    made, n_rows = answers[point.part]
     if frozen is not None:
         frozen.freeze(study.digest, snapshot)
+        for sets in summed:
+            frozen.remember(study.digest, sets, further=True)
     whole = point.part != "held-out"
     lower = np.tril_indices(frame.size)
     return ReleasedScore(
@@ -137,6 +152,42 @@ def score(
         spent=Spent("none", inf, 0.0, "none"),
         software=software_name(),
     )
+
+
+def require_score_apart(
+    study: Study,
+    rows: RowSets,
+    frame: Frame,
+    policy: Policy,
+    frozen: FrozenSnapshots,
+) -> None:
+    """
+    Refuse a likelihood that tells of few rows by subtraction from an earlier answer.
+
+    Where all linear predictors are equal it holds the sums of a release, of this study
+    or of another.  The difference is a likelihood of the rows that only one has: it
+    needs as many as any.
+
+    Raises
+    ------
+    DisclosureError
+        If they are fewer.
+    """
+    if policy.enabled and policy.compare_answers:
+        numbers = policy.rows_per_statistic * numbers_of(frame.size)
+        whole = max(policy.min_rows, ceil(numbers))
+        least = policy.min_cell
+        require_apart(
+            frozen.differencing(study.digest, rows, least, whole, further=True)
+        )
+
+
+def _placed(found: RowPlaces, rows: RowsOf) -> RowPlaces:
+    """The same rows by their places in the whole table."""
+    if rows.part == "all":
+        return found
+    at = rows.places(_BATCH)
+    return replace(found, places=[at[places] for places in found.places])
 
 
 def _cleared(
@@ -168,6 +219,11 @@ def digest_of(point: Point) -> str:
     part = [] if point.part == "all" else [point.part]
     plain = json.dumps([point.nodes, list(point.values), *part])
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def score_size(study: Study) -> int:
+    """Numbers of one likelihood of a study."""
+    return numbers_of(Frame.of(study.model).size)
 
 
 def narrowed(study: Study) -> Study:

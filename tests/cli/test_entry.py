@@ -26,6 +26,7 @@ def test_every_command_has_help(arguments):
 
     assert ended.status == 0
     assert "Usage: fedglmm" in ended.out
+    assert "\\[" not in ended.out  # brackets are escaped for rich, which is not used
 
 
 @pytest.mark.parametrize(

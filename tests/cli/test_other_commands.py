@@ -7,9 +7,10 @@ import pytest
 
 from fedglmm_flower.envelope.encryption import HYBRID
 from fedglmm_flower.site import Policy, read_site_config, release
-from fedglmm_flower.study import read_study
+from fedglmm_flower.study import read_study, write_study
 from tests.clinics import clinics
 from tests.command import BINOMIAL, GAUSSIAN, fedglmm, small_table
+from tests.site.conftest import ask
 
 
 def test_keys_are_made_once_and_shown_alike(tmp_path):
@@ -283,3 +284,20 @@ def test_a_preview_that_cannot_be_made_is_one_line(fault, code, study_file, tmp_
 
     assert (ended.status, ended.line[0]) == (2, code)
     assert ended.out == ""
+
+
+def test_a_study_is_shown_with_all_that_is_asked_beside_its_formula(tmp_path):
+    """What an officer would otherwise approve unseen."""
+    asked = ask(
+        "died ~ age + (1 | hospital)",
+        "binomial",
+        weights="weight",
+        rounds=40,
+        held_out=0.3,
+    )
+    write_study(asked, tmp_path / "study.toml")
+    shown = fedglmm("study", "show", tmp_path / "study.toml").out
+
+    assert "weights  weight" in shown
+    assert "rounds   up to 40 likelihoods of 10 numbers each" in shown
+    assert "held out 30% of the rows" in shown

@@ -21,6 +21,7 @@ from tests.deployment.guide import ROOT, Block, blocks, only
 
 SITES = ("north", "south", "east")
 PLACE = "/srv/fedglmm"
+LOOK = 2.0  # seconds between two calls of ``flwr``, each of which takes one of a core
 ACTIVE = "SuperNode ID:"  # what a SuperNode says when the relay has let it in
 SCP = re.compile(r"\bscp (.+?) (\S+)\.example\.org:" + PLACE + r"(/\S*?)(;?)(?=\s|$)")
 
@@ -148,7 +149,7 @@ class Consortium:
     def await_online(self, count: int = len(SITES)) -> None:
         """Wait until so many SuperNodes are online."""
         logs = [self.log(name) for name in self.running if name in SITES]
-        # A look into files first: ``flwr`` takes a second of a core each time.
+        # A look into files first.
         self.until(
             lambda: all(ACTIVE in log.read_text() for log in logs),
             "every SuperNode is known to the relay",
@@ -158,7 +159,7 @@ class Consortium:
             nodes = self.flwr("supernode ls study")["nodes"]
             return [node["status"] for node in nodes].count("online") == count
 
-        self.until(online, f"{count} SuperNodes are online")
+        self.until(online, f"{count} SuperNodes are online", pause=LOOK)
 
     def flwr(self, command: str) -> dict[str, Any]:
         """Answer of ``flwr`` at the coordinator."""
@@ -192,7 +193,7 @@ class Consortium:
             entries[:] = self.flwr(f"ls study --run-id {run}")["runs"]
             return str(entries[0]["status"]).startswith("finished")
 
-        self.until(over, f"run {run} is over")
+        self.until(over, f"run {run} is over", pause=LOOK)
         return str(entries[0]["status"]), str(entries[0].get("status-details", ""))
 
     def answered(self, folder: str) -> int:
@@ -201,19 +202,34 @@ class Consortium:
         progress = json.loads(text)
         return int(progress["done"]) if progress["stage"] == "summarise" else 0
 
+    def deadline(self) -> float:
+        """
+        Seconds in which all sites answer on this machine, with much to spare.
+
+        A site answers when its ClientApp has started: seconds, or a minute on a machine
+        that has other work.  The guide's own run has shown which.
+        """
+        return max(20.0, 4 * float(self.result("run")["timing"]["summarise_s"]))
+
     def result(self, folder: str) -> dict[str, Any]:
         """The result of a run."""
         path = self.folder("coordinator") / folder / "result.json"
         return dict(json.loads(path.read_text(encoding="utf-8")))
 
-    def until(self, done: Callable[[], bool], what: str, patience: float = 180) -> None:
-        """Wait for something, or fail with the logs."""
+    def until(
+        self,
+        done: Callable[[], bool],
+        what: str,
+        patience: float = 600,
+        pause: float = 0.2,
+    ) -> None:
+        """Wait for something, or fail with the logs: how long is not what is tested."""
         end = time.monotonic() + patience
         while not done():
             if time.monotonic() > end:
                 logs = [path.read_text()[-2000:] for path in self.root.glob("*.log")]
                 raise AssertionError("\n".join([f"not in time: {what}", *logs]))
-            time.sleep(0.5)
+            time.sleep(pause)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a service and all that it started."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import fedglmm, numbers
+from tests.command import fedglmm
+from tests.deployment.comparing import check_deployed
 from tests.deployment.composed import (
     FOLDER,
     Composed,
@@ -21,7 +22,6 @@ from tests.deployment.composed import (
 )
 from tests.deployment.consortium import Consortium
 from tests.deployment.guide import ROOT
-from tests.deployment.test_guide import same
 
 SERVICE_KEYS = {
     *("image", "build", "entrypoint", "command", "depends_on", "networks", "ports"),
@@ -146,7 +146,7 @@ def configure(composed: Composed) -> None:
     )
     (place / "study" / "run.toml").write_text(
         f'study = "{put("/study/study.toml")}"\nkeys-dir = "{put("/keys")}"\n'
-        f'run-dir = "{put("/results")}"\ndeadline = 120.0\n'
+        f'run-dir = "{put("/results")}"\ndeadline = 600.0\n'
     )
     home = Path(composed.home("coordinator")["FLWR_HOME"])
     home.mkdir(parents=True, exist_ok=True)
@@ -248,4 +248,4 @@ def test_the_lines_of_the_readme_end_in_the_result_of_simulate(
     result = json.loads((tmp_path / "coordinator/results/result.json").read_text())
     expected = json.loads((out / "result.json").read_text())
     assert [site["status"] for site in result["sites"]] == ["used"] * 2
-    assert same(numbers(result), numbers(expected))
+    check_deployed(result, expected)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from fedglmm_flower.study import read_study, write_study
-from tests.command import fedglmm, numbers
+from tests.command import fedglmm
+from tests.deployment.comparing import check_deployed, same
 from tests.deployment.consortium import SITES, Consortium
-from tests.deployment.test_guide import same
+from tests.deployment.test_faults import asleep, await_two
 
 pytestmark = [
     pytest.mark.lengthy,
@@ -43,7 +44,7 @@ def test_a_step_in_a_deployment_gives_the_numbers_of_simulate(
 ):
     """TLS, SuperNodes and a ServerApp of its own: the same rounds to 1e-12."""
     patients.to_csv(tmp_path / "all.csv", index=False)
-    run = consortium.submit("step", study=str(study), rounds="refine:1", deadline=120.0)
+    run = consortium.submit("step", study=str(study), rounds="refine:1", deadline=600.0)
     status, details = consortium.ended(run)
     simulated = tmp_path / "out"
     ended = fedglmm(
@@ -56,20 +57,18 @@ def test_a_step_in_a_deployment_gives_the_numbers_of_simulate(
     assert ended.status == 0, ended.err
     assert found["diagnostics"]["refinement"]["rounds"] == 3
     expected = json.loads((simulated / "result.json").read_text())
-    assert same(numbers(found), numbers(expected))
+    check_deployed(found, expected)
 
 
 def test_a_site_that_is_lost_after_the_first_round_leaves_its_result(consortium, study):
     """The run ends by its deadline with the one-round estimates, and says so."""
-    place = consortium.folder("coordinator") / "lost"
-    consortium.await_online()
-    run = consortium.submit("lost", study=str(study), rounds="refine:1", deadline=30.0)
+    given: dict[str, float | str] = {"study": str(study), "rounds": "refine:1"}
     try:
-        consortium.until(
-            lambda: len(list((place / "sealed").glob("*.sealed"))) == len(SITES),
-            "all sites have answered",
-        )
-        consortium.signal("south", signal.SIGSTOP)
+        # North answers last, so that south is halted before anything else is asked.
+        with asleep(consortium, "north"):
+            run = consortium.submit("lost", **given, deadline=consortium.deadline())
+            await_two(consortium, "lost")
+            consortium.signal("south", signal.SIGSTOP)
         status, details = consortium.ended(run)
     finally:
         consortium.signal("south", signal.SIGCONT)

@@ -1,13 +1,13 @@
 """The guide for deployments: its commands, as they stand, give simulate's result."""
 
 import json
-import math
+import re
 import tomllib
-from typing import Any
 
 import pytest
 
-from tests.command import fedglmm, numbers
+from tests.command import fedglmm
+from tests.deployment.comparing import check_deployed
 from tests.deployment.consortium import SITES
 from tests.deployment.guide import PAGE, ROOT, blocks, words
 from tests.deployment.recording import everything, found, recorded, traces
@@ -19,17 +19,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("deployment"),
 ]
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal, and numbers to 1e-12."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
-    return bool(one == other)
 
 
 def test_a_deployment_gives_the_numbers_of_simulate(consortium, patients, tmp_path):
@@ -47,7 +36,7 @@ def test_a_deployment_gives_the_numbers_of_simulate(consortium, patients, tmp_pa
     assert [site["status"] for site in result["sites"]] == ["used"] * 3
     assert result["exactness"] == "approximate"  # pseudo-data were drawn
     expected = json.loads((simulated / "result.json").read_text())
-    assert same(numbers(result), numbers(expected))
+    check_deployed(result, expected)
 
 
 def test_every_site_has_the_estimates_and_its_own_effect(consortium):
@@ -161,6 +150,16 @@ def test_systemd_runs_the_commands_of_the_guide():
         unit = units[block.kind.removeprefix("service ")]
         line = unit.partition("ExecStart=")[2].partition("\nRestart")[0]
         assert words(line.removeprefix("/srv/fedglmm/venv/bin/")) == words(block.text)
+
+
+def test_systemd_asks_for_no_folder_that_may_be_missing():
+    """A unit that names one does not start; a site with a database has no ``data``."""
+    made = {"app", "flower", "keys", "run", ""}
+    for block in blocks("ini"):
+        for paths in re.findall(r"^Read\w+Paths=(.*)$", block.text, re.MULTILINE):
+            needed = {path for path in paths.split() if not path.startswith("-")}
+
+            assert {p.removeprefix("/srv/fedglmm").strip("/") for p in needed} <= made
 
 
 def test_the_guide_knows_every_key_of_the_run_configuration():

@@ -122,7 +122,7 @@ def test_what_each_may_call_is_passed_on(behind, caller):
 def test_a_round_goes_through_the_proxy(behind):
     """All sites are used; the coordinator submits, watches and takes up the run."""
     behind.await_online()
-    run = behind.submit("proxied", deadline=120.0, quorum=0)
+    run = behind.submit("proxied", deadline=600.0, quorum=0)
     status, details = behind.ended(run)
 
     assert status == "finished:completed", details

@@ -33,6 +33,7 @@ from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
 from fedglmm_flower.study import Column, Study, write_study
+from tests.clock import Clock, set_clock
 
 SITES = ("St. Mary/West", "east", "north", "south")
 RUN = "run-1"
@@ -116,6 +117,12 @@ def gaussian_study(sites) -> Study:
         sites=tuple(sorted(sites)),
         order=2,
     )
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """No answer is late because the machine was busy, and no silence takes its time."""
+    return set_clock(monkeypatch)
 
 
 @pytest.fixture

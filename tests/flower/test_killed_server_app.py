@@ -17,7 +17,12 @@ from fedglmm_flower.flower.site_files import receive_file
 from tests.command import numbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-pytestmark = [pytest.mark.lengthy, pytest.mark.network, pytest.mark.timeout(180)]
+PATIENCE = 500.0
+pytestmark = [
+    pytest.mark.lengthy,
+    pytest.mark.network,
+    pytest.mark.timeout(PATIENCE + 100),
+]
 
 
 def server_app(superlink: PrivateSuperLink) -> int:
@@ -46,8 +51,8 @@ def test_a_killed_server_app_loses_no_answer(federation, run_config, tmp_path):
                 *("--host", "127.0.0.1", "--port", str(free_port())),
                 *("--node-config", f'site-config="{federation.site_file(site)}"'),
             )
-        superlink.run(ROOT, run_config)
-        until = time.monotonic() + 90
+        superlink.run(ROOT, {**run_config, "deadline": PATIENCE})
+        until = time.monotonic() + PATIENCE
         while len(list(folder.glob("sealed/*.sealed"))) < 3:
             assert time.monotonic() < until
             time.sleep(0.2)

@@ -107,9 +107,9 @@ def test_what_effects_of_clusters_leave_to_one_patient_is_refused(answer, rows):
     answer(CLINICS, table, [0.0, 0.0, 0.0], [0.0, 0.0])  # the columns alone do not tell
 
 
-def test_nothing_is_counted_for_a_refused_point(answer, rows, tmp_path):
-    """The site has said nothing, and may still be asked in earnest."""
+def test_a_refused_point_is_counted(answer, rows, tmp_path):
+    """Free refusals would tell, by bisection, where a rule begins to refuse."""
     with pytest.raises(DisclosureError):
         answer(LEVEL, rows, [0.0, 0.0, -294.0, 3.0], [0.3])
 
-    assert AskedPoints(tmp_path / "points").count(LEVEL.digest) == 0
+    assert AskedPoints(tmp_path / "points").count(LEVEL.digest) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from fedglmm_flower.errors import (
     BudgetError,
+    DataError,
     DisclosureError,
     SnapshotError,
     StudyMismatchError,
@@ -113,12 +114,22 @@ def test_small_cells_are_refused(answer, rows):
         answer(table=rare)
 
 
-def test_what_is_refused_counts_for_nothing(answer, rows, tmp_path):
-    """A refusal leaves no trace in the record."""
-    with pytest.raises(DisclosureError):
-        answer(table=rows.head(40))
+def test_a_table_that_is_refused_counts_for_nothing(answer, rows, tmp_path):
+    """What no point could mend leaves no trace in the record."""
+    with pytest.raises(DataError):
+        answer(table=rows.drop(columns="age"))
 
     assert AskedPoints(tmp_path / "points").count(STUDY.digest) == 0
+
+
+def test_refusals_are_no_oracle(answer):
+    """Where a rule begins to refuse is a number of the rows, to any digit."""
+    for far in (25.0, 26.0):
+        with pytest.raises(DisclosureError, match="effective rows"):
+            answer(point=replace(HERE, values=(-60.0, far, 0.0, 0.1)))
+
+    with pytest.raises(DisclosureError, match="2 and as many were answered"):
+        answer()
 
 
 def test_later_rounds_come_from_the_same_rows(answer, rows, tmp_path):
