@@ -11,7 +11,6 @@ Run: ``python -m benchmarks.li --results li.jsonl --plot docs/li.svg``.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.li.one import WAYS, records
 from benchmarks.li.plot import draw
 from benchmarks.li.table import markdown
-from benchmarks.records import read
+from benchmarks.records import append, missing, read
 from benchmarks.simulation.__main__ import progress
 from benchmarks.simulation.designs import SETTINGS
 
@@ -39,19 +38,12 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     found = [r for path in (*options.known, options.results) for r in read(path)]
-    have = {(r["setting"], r["replicate"], r["way"]) for r in found}
-    todo = [
-        (setting, replicate, missing)
-        for replicate in range(options.replicates)
-        for setting in options.settings
-        if (missing := [w for w in WAYS if (setting, replicate, w) not in have])
-    ]
+    todo = missing(found, options.settings, options.replicates, "way", tuple(WAYS))
     total = options.replicates * len(options.settings)
     with threadpool_limits(1), progress(total, total - len(todo)) as bar:
-        for setting, replicate, missing in todo:
-            new = records(SETTINGS[setting], replicate, missing)
-            with options.results.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(record) + "\n" for record in new)
+        for setting, replicate, ways in todo:
+            new = records(SETTINGS[setting], replicate, ways)
+            append(options.results, new)
             found.extend(new)
             bar.advance(bar.task_ids[0])
     sys.stdout.write(markdown(found, options.settings))

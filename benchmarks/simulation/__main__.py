@@ -8,7 +8,6 @@ Run: ``python -m benchmarks.simulation --replicates 200 --results simulation.jso
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from threadpoolctl import threadpool_limits
 
-from benchmarks.records import read
+from benchmarks.records import append, missing, read
 from benchmarks.simulation.designs import SETTINGS
 from benchmarks.simulation.one import POOLED, records
 from benchmarks.simulation.tables import markdown
@@ -63,26 +62,19 @@ def main() -> None:
         parser.error(f"setting {name!r} is not known; one of {', '.join(SETTINGS)}")
     draws = {"canonical": options.canonical_draws, "anchored": MOST_DRAWS}
     found = [r for path in (*options.known, options.results) for r in read(path)]
-    have = {(r["setting"], r["replicate"], r["set"]) for r in found}
     wanted = [POOLED, *options.sets]
-    todo = [
-        (setting, replicate, missing)
-        for replicate in range(options.replicates)
-        for setting in options.settings
-        if (missing := [s for s in wanted if (setting, replicate, s) not in have])
-    ]
+    todo = missing(found, options.settings, options.replicates, "set", wanted)
     total = options.replicates * len(options.settings)
     with threadpool_limits(1), progress(total, total - len(todo)) as bar:
-        for setting, replicate, missing in todo:
+        for setting, replicate, sets in todo:
             new = records(
                 SETTINGS[setting],
                 replicate,
-                missing,
+                sets,
                 draws,
                 judged=not options.estimates_only,
             )
-            with options.results.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(record) + "\n" for record in new)
+            append(options.results, new)
             found.extend(new)
             bar.advance(bar.task_ids[0])
     sys.stdout.write(markdown(found, options.settings, wanted))
