@@ -27,6 +27,8 @@ SETTINGS = (
     Setting(5000, 3.0, "public", 2),
     Setting(1000, 1.0, "canonical", 2),
     Setting(1000, 3.0, "canonical", 2),
+    Setting(5000, 1.0, "canonical", 2),
+    Setting(5000, 3.0, "canonical", 2),
 )
 
 
