@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.glmm.evaluate import AtomRows
+from fedglmm_flower.site.binary_response import response_is_binary
 from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.dominance import Dominance
 from fedglmm_flower.site.labels import Path
-from fedglmm_flower.site.row_sets import RowPlaces
+from fedglmm_flower.site.row_places import RowPlaces
 from fedglmm_flower.site.unit_values import UnitValues
 from fedglmm_flower.site.units import distinct
 from fedglmm_flower.site.values import ValueCounts
@@ -147,12 +148,3 @@ def row_cells(model: Model, rows: AtomRows) -> CellCounts:
         some = (y > 0).astype(np.float64)
         return CellCounts(codes, one, event_rows=some, by_unit=by_unit)
     return CellCounts(codes, one, by_unit=by_unit)
-
-
-def response_is_binary(model: Model) -> bool:
-    """Whether the response is a 0/1 column or a level of a factor."""
-    response = model.response
-    if response.column is not None:
-        return True
-    column = model.columns.get(response.name)
-    return column is not None and column.kind == "binary"

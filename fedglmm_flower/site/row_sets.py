@@ -1,74 +1,87 @@
-"""Which rows a release sums: all of them, and those of each level."""
+"""Which rows a release sums, in all and cell by cell, and what it sums of each."""
 
 import base64
 import binascii
+import json
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.glmm.evaluate import AtomRows
+from fedglmm_flower.site.column_marks import Marks
+from fedglmm_flower.site.row_places import Codes, RowPlaces
+from fedglmm_flower.site.summed_cells import Factors, SummedCells
 from fedglmm_flower.site.units import distinct
-from fedglmm_flower.study.model import Model
 
 IntArray = npt.NDArray[np.int64]
-Bits = npt.NDArray[np.uint8]
-_HEAD = "fedglmm rows 1"
+_FORMAT = "fedglmm rows 2"
 
 
 @dataclass(frozen=True)
 class RowSets:
     """
-    Sets of rows of a table, by their place in it.
+    Rows of a table by their places in it, with their levels and marks of their columns.
+
+    Says of each row what it is in, so it is kept where only the site reads it.
 
     Parameters
     ----------
-    sets : tuple of arrays of bytes
-        One bit a row; of different lengths where a table grew.
-    units : integer array or None
+    places : array of shape (rows,)
+        Ascending.
+    codes : tuple of arrays of shape (rows,)
+        Level in each factor.
+    cells : SummedCells
+        Factors of which cells are summed, not levels alone.
+    marks : mapping
+        Of each column that is summed, see
+        :class:`~fedglmm_flower.site.column_marks.Marker`.
+    units : array or None
         Unit of each row of the table of today, which is not stored; None where every
         row is one.
     """
 
-    sets: tuple[Bits, ...]
+    places: IntArray
+    codes: tuple[Codes, ...] = ()
+    cells: SummedCells = field(default_factory=SummedCells)
+    marks: Mapping[str, Marks] = field(default_factory=dict)
     units: IntArray | None = None
 
-    def smallest_difference(self, other: "RowSets") -> int | None:
+    def labels(self, factors: Factors) -> IntArray:
         """
-        Fewest rows, but not none, that a set here and one there do not share.
-
-        Where rows have units, fewest units with such rows.  Sums over two such sets
-        differ by the sums of these rows.
+        Number of the cell of each row, from 0.
 
         Examples
         --------
-        >>> a, b = (RowSets((np.packbits(x),)) for x in ([1, 1, 1, 0], [1, 0, 1, 1]))
-        >>> a.smallest_difference(b), a.smallest_difference(a)
-        (2, None)
+        >>> codes = tuple(np.array(c, dtype=np.int32) for c in ([2, 2, 5], [0, 1, 1]))
+        >>> rows = RowSets(np.arange(3), codes)
+        >>> rows.labels((0,)).tolist(), rows.labels((0, 1)).tolist()
+        ([0, 0, 1], [0, 1, 2])
         """
-        found = [
-            count
-            for one in self.sets
-            for two in other.sets
-            if (count := _apart(one, two, self.units))
-        ]
-        return min(found, default=None)
+        found = np.zeros(len(self.places), dtype=np.int64)
+        for factor in factors:
+            levels, codes = np.unique(self.codes[factor], return_inverse=True)
+            found = np.unique(found * len(levels) + codes, return_inverse=True)[1]
+        return found
 
-    def whole_difference(self, other: "RowSets") -> int | None:
+    def owners(self, places: IntArray) -> IntArray:
         """
-        Rows, or units, of which only one of the two has any; None for none.
+        What counts once: the unit of a row, or its place.
 
-        The first set is that of all rows, whose sums are the most.
-
-        Examples
-        --------
-        >>> a, b = (RowSets((np.packbits(x),)) for x in ([1, 1, 1, 0], [1, 0, 1, 1]))
-        >>> a.whole_difference(b)
-        2
+        Rows that are no longer there may all have been one unit's, -1.
         """
-        return _apart(self.sets[0], other.sets[0], self.units) or None
+        if self.units is None:
+            return places
+        there = places < len(self.units)
+        found = np.full(len(places), -1, dtype=np.int64)
+        found[there] = self.units[places[there]]
+        return found
+
+    def counted(self, places: IntArray) -> int:
+        """Units of which some rows are, or rows."""
+        return len(places) if self.units is None else distinct(self.owners(places))
 
     def as_many(self, other: "RowSets") -> bool:
         """
@@ -76,16 +89,23 @@ class RowSets:
 
         Of one table they then are the same, in whatever order its rows stand.
         """
-        ours, theirs = (
-            sorted(int(np.bitwise_count(one).sum(dtype=np.int64)) for one in rows.sets)
-            for rows in (self, other)
-        )
-        return ours == theirs
+        return self._sizes() == other._sizes()
+
+    def _sizes(self) -> list[int]:
+        each = [np.unique(c, return_counts=True)[1].tolist() for c in self.codes]
+        return [len(self.places), *sorted(size for sizes in each for size in sizes)]
 
     def text(self) -> str:
-        """Lines of ASCII."""
-        packed = (base64.b64encode(zlib.compress(one.tobytes())) for one in self.sets)
-        return "\n".join([_HEAD, *(line.decode("ascii") for line in packed)])
+        """A line of ASCII; the units are no part of it."""
+        plain = {
+            "format": _FORMAT,
+            "places": _packed(np.diff(self.places, prepend=0).astype("<i8")),
+            "codes": [_packed(codes.astype("<i4")) for codes in self.codes],
+            "counted": self.cells.counted,
+            "summed": self.cells.summed,
+            "marks": {c: _packed(m.astype("<u2")) for c, m in self.marks.items()},
+        }
+        return json.dumps(plain, separators=(",", ":"))
 
     @classmethod
     def of_text(cls, text: str) -> "RowSets":
@@ -97,87 +117,80 @@ class RowSets:
         ValueError
             If it was altered.
         """
-        head, *lines = text.split("\n")
-        if head != _HEAD or not lines:
-            raise ValueError("no sets of rows")
         try:
-            packed = [
-                zlib.decompress(base64.b64decode(x, validate=True)) for x in lines
-            ]
-        except (binascii.Error, zlib.error):
+            plain = json.loads(text)
+            if plain["format"] != _FORMAT:
+                raise KeyError
+            found = cls(
+                places=np.cumsum(_unpacked(plain["places"], "<i8", np.int64)),
+                codes=tuple(_unpacked(x, "<i4", np.int32) for x in plain["codes"]),
+                cells=SummedCells(*map(_factors, (plain["counted"], plain["summed"]))),
+                marks={
+                    str(name): _unpacked(x, "<u2", np.uint16)
+                    for name, x in plain["marks"].items()
+                },
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError):
+            raise ValueError("no sets of rows") from None
+        except (binascii.Error, zlib.error, ValueError):
             raise ValueError("sets of rows that were altered") from None
-        return cls(tuple(np.frombuffer(one, dtype=np.uint8) for one in packed))
+        columns = (*found.codes, *found.marks.values())
+        factors = [k for s in (*found.cells.counted, *found.cells.summed) for k in s]
+        if any(len(c) != len(found.places) for c in columns) or any(
+            not 0 <= k < len(found.codes) for k in factors
+        ):
+            raise ValueError("sets of rows that were altered")
+        return found
 
 
-@dataclass
-class RowPlaces:
+def row_sets(
+    clusters: Iterable[Sequence[RowPlaces]],
+    cells: SummedCells,
+    units: IntArray | None = None,
+) -> RowSets:
     """
-    Places and levels of the rows of a cluster, while they are read.
+    All rows that are summed, with their levels and marks.
 
     Parameters
     ----------
-    factors : list of int
-        Which atoms are factors.
-    """
-
-    factors: list[int]
-    places: list[IntArray] = field(default_factory=list)
-    codes: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    owners: list[IntArray] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, model: Model) -> "RowPlaces":
-        """None yet."""
-        return cls([i for i, factor in enumerate(model.factors) if factor])
-
-    def add(self, places: IntArray, rows: AtomRows) -> None:
-        """Add rows of a batch."""
-        self.places.append(places)
-        self.codes.append(rows.values[:, self.factors].astype(np.int32))
-        if rows.units is not None:
-            self.owners = [np.unique(np.concatenate([*self.owners, rows.units]))]
-
-    def units(self) -> int | None:
-        """Distinct units of the rows so far; None where every row is one."""
-        return len(self.owners[0]) if self.owners else None
-
-
-def row_sets(clusters: Iterable[RowPlaces], units: IntArray | None = None) -> RowSets:
-    """
-    All rows of some clusters, and those of each level of each factor.
+    clusters : iterable of sequences of RowPlaces
+        Those whose rows have sums in common.
+    cells : SummedCells
+        Of each cluster.
+    units : array or None
+        See :class:`RowSets`.
 
     Raises
     ------
     ValueError
         If there are no clusters.
     """
-    found = list(clusters)
+    groups = [list(group) for group in clusters]
+    found = [one for group in groups for one in group]
     places = np.concatenate([p for one in found for p in one.places])
-    codes = np.concatenate([c for one in found for c in one.codes])
-    sets = [_bits(places)]
-    for column in codes.T:
-        sets += [_bits(places[column == code]) for code in np.unique(column)]
-    return RowSets(tuple(sets), units)
+    order = np.argsort(places)
+    table = np.concatenate([c for one in found for c in one.codes])
+    codes = [np.ascontiguousarray(column) for column in table[order].T]
+    if len(groups) > 1:
+        cells = cells.by_cluster(len(codes))
+        sizes = [sum(len(p) for one in group for p in one.places) for group in groups]
+        codes.append(np.repeat(np.arange(len(groups), dtype=np.int32), sizes)[order])
+    batches = [batch for one in found for batch in one.marks]
+    marks = {
+        name: np.concatenate([batch[name] for batch in batches])[order]
+        for name in batches[0]
+    }
+    return RowSets(places[order], tuple(codes), cells, marks, units)
 
 
-def _bits(places: Collection[int] | IntArray) -> Bits:
-    at = np.asarray(places, dtype=np.int64)
-    mask = np.zeros(int(at.max(initial=-1)) + 1, dtype=np.bool_)
-    mask[at] = True
-    return np.packbits(mask)
+def _packed(values: npt.NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")
 
 
-def _apart(one: Bits, two: Bits, units: IntArray | None) -> int:
-    both = min(len(one), len(two))
-    if units is not None:
-        size = max(len(one), len(two))
-        differ = np.zeros(size, dtype=np.uint8)
-        differ[: len(one)] = one
-        differ[: len(two)] ^= two
-        at = np.flatnonzero(np.unpackbits(differ))
-        # Rows that are no longer there may all have been one unit's.
-        gone = -np.ones(int((at >= len(units)).any()), dtype=np.int64)
-        return distinct(np.append(units[at[at < len(units)]], gone))
-    apart = int(np.bitwise_count(one[:both] ^ two[:both]).sum(dtype=np.int64))
-    rest = one[both:] if len(one) > both else two[both:]
-    return apart + int(np.bitwise_count(rest).sum(dtype=np.int64))
+def _unpacked(text: str, stored: str, wanted: type[np.generic]) -> Any:
+    content = zlib.decompress(base64.b64decode(text, validate=True))
+    return np.frombuffer(content, dtype=stored).astype(wanted)
+
+
+def _factors(plain: list[list[int]]) -> tuple[Factors, ...]:
+    return tuple(tuple(int(k) for k in one) for one in plain)

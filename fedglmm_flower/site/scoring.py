@@ -121,7 +121,7 @@ def score(
             told = found
         else:
             told = summarise_clusters(
-                narrow, rows, site=site, name=lambda _: (), unit=unit
+                narrow, rows, site=site, name=lambda _: (), key=key, unit=unit
             )
         parts[part] = rows, told.clusters[()]
         if frozen is not None:

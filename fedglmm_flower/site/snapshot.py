@@ -9,16 +9,12 @@ import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import as_labels
+from fedglmm_flower.site.keyed_words import Words, mix, words_of
 
 FloatArray = npt.NDArray[np.float64]
-_Words = npt.NDArray[np.uint64]
 
 _FORMAT = b"fedglmm snapshot 1"
 _NO_LABEL = b"\x00"
-_NAN = np.array([np.nan]).view(np.uint64)[0]
-# Stafford's thirteenth variant of the murmur finaliser: one to one on 64-bit words.
-_MULTIPLY = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 # Rows whose words stay in the processor's cache from one step to the next.
 _AT_ONCE = 8192
 
@@ -48,7 +44,7 @@ class Snapshot:
         self._key = key
         self._sums = np.zeros(2, dtype=np.uint64)
         self._rows = 0
-        self._secrets: dict[str, _Words] = {}
+        self._secrets: dict[str, Words] = {}
         self._labels: dict[tuple[str, str], int] = {}
 
     def add(self, columns: Mapping[str, FloatArray], labels: pd.DataFrame) -> None:
@@ -62,7 +58,7 @@ class Snapshot:
         labels : DataFrame
             The columns that name clusters, of as many rows.
         """
-        words: list[tuple[_Words, FloatArray | _Words]] = [
+        words: list[tuple[Words, FloatArray | Words]] = [
             (self._secret(f"column {name}"), values) for name, values in columns.items()
         ]
         words += [
@@ -71,7 +67,7 @@ class Snapshot:
         ]
         for start in range(0, len(labels), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            self._sums += _row_words([(s, _as_words(v[part])) for s, v in words])
+            self._sums += _row_words([(s, words_of(v[part])) for s, v in words])
         self._rows += len(labels)
 
     def digest(self) -> str:
@@ -81,7 +77,7 @@ class Snapshot:
         content = _FORMAT + sums + self._rows.to_bytes(8, "little") + names
         return hashlib.blake2b(content, key=self._key, digest_size=32).hexdigest()
 
-    def _secret(self, what: str) -> _Words:
+    def _secret(self, what: str) -> Words:
         """Three words that only the site and the name of the column decide."""
         if what not in self._secrets:
             made = hashlib.blake2b(what.encode(), key=self._key, digest_size=24)
@@ -90,12 +86,12 @@ class Snapshot:
             self._secrets[what] = words | np.uint64(1)
         return self._secrets[what]
 
-    def _label_words(self, name: str, series: pd.Series) -> _Words:
+    def _label_words(self, name: str, series: pd.Series) -> Words:
         labels = as_labels(series)
         known = [self._label_word(name, str(label)) for label in labels.categories]
         # The code of a missing label is -1: the last of what is appended.
         absent = int.from_bytes(_NO_LABEL, "little")
-        words: _Words = np.array([*known, absent], dtype=np.uint64)[labels.codes]
+        words: Words = np.array([*known, absent], dtype=np.uint64)[labels.codes]
         return words
 
     def _label_word(self, name: str, label: str) -> int:
@@ -123,16 +119,7 @@ def require_unchanged(digests: Sequence[str], where: str) -> None:
         )
 
 
-def _as_words(values: npt.NDArray[np.float64] | _Words) -> _Words:
-    """The bits of numbers, with one spelling of zero and one of missing."""
-    if values.dtype == np.uint64:
-        return np.array(values, dtype=np.uint64)  # a copy, as below
-    words: _Words = (values.astype(np.float64) + 0.0).view(np.uint64)
-    words[np.isnan(values)] = _NAN
-    return words
-
-
-def _row_words(columns: Sequence[tuple[_Words, _Words]]) -> _Words:
+def _row_words(columns: Sequence[tuple[Words, Words]]) -> Words:
     """The two words of each row, summed."""
     sums = np.zeros(2, dtype=np.uint64)
     if not columns:
@@ -144,20 +131,12 @@ def _row_words(columns: Sequence[tuple[_Words, _Words]]) -> _Words:
         # Mixed before they are added: numbers differ in few of their highest bits,
         # and these are lost in a sum of products.
         np.bitwise_xor(words, secret[0], out=words)
-        _mix(words, scratch)
+        mix(words, scratch)
         first += np.multiply(words, secret[1], out=scratch)
         second += np.multiply(words, secret[2], out=scratch)
-    _mix(first, scratch)
+    mix(first, scratch)
     second ^= first
-    _mix(second, scratch)
+    mix(second, scratch)
     sums[0] = first.sum(dtype=np.uint64)
     sums[1] = second.sum(dtype=np.uint64)
     return sums
-
-
-def _mix(words: _Words, scratch: _Words) -> None:
-    """Spread every bit over the whole word, in place."""
-    for shift, factor in zip(_SHIFTS, _MULTIPLY, strict=False):
-        words ^= np.right_shift(words, shift, out=scratch)
-        words *= factor
-    words ^= np.right_shift(words, _SHIFTS[2], out=scratch)

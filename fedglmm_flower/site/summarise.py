@@ -20,7 +20,7 @@ from fedglmm_flower.site.judge_windows import with_leverage
 from fedglmm_flower.site.labels import Path, parts_of, require_few, shares
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.public_anchor import PublicSums
-from fedglmm_flower.site.row_sets import RowPlaces
+from fedglmm_flower.site.row_places import RowPlaces
 from fedglmm_flower.site.snapshot import Snapshot, require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.tally import Tally
@@ -115,11 +115,11 @@ def summarise_clusters(
         for path, places, columns, rows in parts:
             if path not in tallies:
                 tallies[path] = Tally(
-                    np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model)
+                    np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model, key),
                 )
             tally = tallies[path]
             tally.add(model, statistics, columns, rows)
-            tally.places.add(places, rows)
+            tally.places.add(places, columns, rows)
             n_rows += len(rows.response)
             if kept is not None:
                 kept.setdefault(path, []).append(rows)

@@ -17,7 +17,7 @@ from fedglmm_flower.site.measures import (
 )
 from fedglmm_flower.site.moments import Moments, row_cells
 from fedglmm_flower.site.public_anchor import PublicSums
-from fedglmm_flower.site.row_sets import RowPlaces
+from fedglmm_flower.site.row_places import RowPlaces
 from fedglmm_flower.site.sums import sums
 from fedglmm_flower.site.unit_values import UnitValues, count_unit_values
 from fedglmm_flower.site.values import ValueCounts, count_values

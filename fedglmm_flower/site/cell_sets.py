@@ -1,0 +1,126 @@
+"""Cells of two answers, of any factors: the two that differ by the fewest rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedglmm_flower.site.row_sets import RowSets
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+# Owners fall into as many groups; a cell's counts in them are compared first.
+_GROUPS = 31
+_SEED = 20
+
+
+@dataclass(frozen=True)
+class CellSets:
+    """
+    Sets of rows, with what tells quickly that two of them are far apart.
+
+    Parameters
+    ----------
+    members : list of arrays
+        Places of the rows of each set.
+    groups : array of shape (sets, 31)
+        Rows, or units, of each set in each group of these.
+    prints : array of shape (sets,)
+        Equal for equal sets, and for others but once in 2**32.
+    """
+
+    members: list[IntArray]
+    groups: IntArray
+    prints: FloatArray
+
+
+def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets:
+    """
+    All rows, those of each level, and those of each cell that sums are of.
+
+    Parameters
+    ----------
+    rows : RowSets
+        Of an answer.
+    owners : callable
+        What counts once of the rows at some places: the row itself, or its unit.
+    """
+    levels = [(k,) for k in range(len(rows.codes))]
+    partitions = list(dict.fromkeys([(), *levels, *rows.cells.counted]))
+    own = owners(rows.places)
+    alone = bool((own == rows.places).all())
+    group = own % _GROUPS
+    weights = _weights(rows.places)
+    members: list[IntArray] = []
+    groups, prints = [], []
+    for factors in partitions:
+        labels = rows.labels(factors)
+        size = int(labels.max(initial=-1)) + 1
+        order = np.argsort(labels, kind="stable")
+        ends = np.cumsum(np.bincount(labels, minlength=size))[:-1]
+        members += np.split(rows.places[order], ends)
+        prints.append(np.bincount(labels, weights, size))
+        at = labels * _GROUPS + group
+        if not alone:
+            # A unit counts once in each cell.
+            pair = labels * (int(own.max()) + 2) + own
+            at = at[np.unique(pair, return_index=True)[1]]
+        counted = np.bincount(at, minlength=size * _GROUPS)
+        groups.append(counted.reshape(size, _GROUPS))
+    return CellSets(members, np.concatenate(groups), np.concatenate(prints))
+
+
+def closest(
+    one: CellSets,
+    two: CellSets,
+    counted: Callable[[IntArray], int],
+    least: int,
+) -> int | None:
+    """
+    Fewest rows, or units, below ``least`` that a set here and one there do not share.
+
+    Law: the counts of two sets differ in no group by more than those who are in one of
+    the sets alone, so no two sets that are close are passed over.
+
+    Parameters
+    ----------
+    one, two : CellSets
+        Of two answers.
+    counted : callable
+        How many rows, or units, some places are.
+    least : int
+        Differences of as many are not looked for.
+
+    Returns
+    -------
+    int or None
+        None if all sets are equal or further apart.
+    """
+    sizes = two.groups.sum(axis=1)
+    order = np.argsort(sizes)
+    groups, prints, sizes = two.groups[order], two.prints[order], sizes[order]
+    own = one.groups.sum(axis=1)
+    lows = np.searchsorted(sizes, own - least + 1, side="left")
+    highs = np.searchsorted(sizes, own + least - 1, side="right")
+    found = least
+    for i, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        far = np.abs(groups[low:high] - one.groups[i]).sum(axis=1)
+        near = (far < found) & (prints[low:high] != one.prints[i])
+        for j in np.flatnonzero(near):
+            other = two.members[order[low + j]]
+            apart = np.setxor1d(one.members[i], other, assume_unique=True)
+            found = min(found, counted(apart) or found)
+    return found if found < least else None
+
+
+def prints_of(labels: IntArray, places: IntArray) -> FloatArray:
+    """Of each cell, a number that equal cells of any two answers have in common."""
+    return np.bincount(labels, _weights(places))
+
+
+def _weights(places: IntArray) -> FloatArray:
+    """A number for each place, the same at any time; sums of a million are exact."""
+    size = int(places.max(initial=-1)) + 1
+    drawn = np.random.default_rng(_SEED).integers(1, 2**32, size)
+    return drawn[places].astype(np.float64)
