@@ -2,8 +2,8 @@
 
 from fedglmm_flower.site.answer import check_approved, release
 from fedglmm_flower.site.config import SiteConfig, read_policy, read_site_config
-from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.ledger import Ledger
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.private_release import Wire, release_privately
@@ -15,13 +15,13 @@ __all__ = [
     "ClusterRelease",
     "CsvSource",
     "FrameSource",
-    "FrozenSnapshots",
     "Ledger",
     "Noise",
     "Policy",
     "Privacy",
     "Released",
     "SiteConfig",
+    "SiteMemory",
     "Spent",
     "TableSource",
     "Wire",
