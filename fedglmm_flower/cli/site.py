@@ -81,7 +81,7 @@ def preview(
         one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
         )
-        rows = summed_rows(found, one)
+        rows = summed_rows(asked, found, one)
         apart = rows_apart(asked, rows, one, here.policy, memory.answers())
         between.append(apart)
         require_apart(apart)

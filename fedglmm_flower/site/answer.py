@@ -14,10 +14,12 @@ from fedglmm_flower.site.memory import Answered, SiteMemory
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
+from fedglmm_flower.site.row_places import RowPlaces
 from fedglmm_flower.site.row_sets import RowSets, row_sets
 from fedglmm_flower.site.snapshot import require_unchanged
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
+from fedglmm_flower.site.summed_cells import summed_cells
 from fedglmm_flower.study.study import Study
 
 
@@ -102,7 +104,7 @@ def answer(
         memory.enter(
             study.digest,
             found.snapshot,
-            [summed_rows(found, cleared)],
+            [summed_rows(study, found, cleared)],
             lambda before, rows: require_apart(
                 rows_apart(study, rows, cleared, policy, before)
             ),
@@ -111,10 +113,20 @@ def answer(
     return Answer(released, found.snapshot)
 
 
-def summed_rows(found: SiteMoments, cleared: ClearedSite) -> RowSets:
-    """Which rows would go out in sums."""
-    sent = (path for path in found.places if path not in cleared.left_out)
-    return row_sets((found.places[path] for path in sent), found.units)
+def summed_rows(study: Study, found: SiteMoments, cleared: ClearedSite) -> RowSets:
+    """Which rows would go out in sums, cluster by cluster."""
+    # Names may have been replaced by numbers: what passed by itself is the same object.
+    passed = {id(one.moments) for one in cleared.clusters.values()}
+    alone: list[list[RowPlaces]] = []
+    pooled: list[RowPlaces] = []
+    for path, places in found.places.items():
+        if id(found.clusters[path]) in passed:
+            alone.append([places])
+        elif path not in cleared.left_out:
+            pooled.append(places)
+    sent = (s for one in cleared.clusters.values() for s in one.statistics)
+    cells = summed_cells(study.moment_model, dict.fromkeys(sent))
+    return row_sets([*alone, *([pooled] if pooled else [])], cells, found.units)
 
 
 def rows_apart(

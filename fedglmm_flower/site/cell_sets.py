@@ -116,7 +116,8 @@ def closest(
 
 def prints_of(labels: IntArray, places: IntArray) -> FloatArray:
     """Of each cell, a number that equal cells of any two answers have in common."""
-    return np.bincount(labels, _weights(places))
+    found: FloatArray = np.bincount(labels, _weights(places)).astype(np.float64)
+    return found
 
 
 def _weights(places: IntArray) -> FloatArray:

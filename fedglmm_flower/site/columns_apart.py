@@ -107,9 +107,7 @@ class _Common:
             self._cells = []
             for factors in self.rows.cells.summed:
                 labels = self.rows.labels(factors)[self.here]
-                self._cells.append(
-                    (labels, np.isin(prints_of(labels, places), both))
-                )
+                self._cells.append((labels, np.isin(prints_of(labels, places), both)))
         return self._cells
 
     def fewest(self, one: Marks, two: Marks) -> int:

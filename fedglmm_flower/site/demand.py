@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedglmm_flower.site.cell_rules import ROLES, demanded_cells
 from fedglmm_flower.site.binary_response import response_is_binary
+from fedglmm_flower.site.cell_rules import ROLES, demanded_cells
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic

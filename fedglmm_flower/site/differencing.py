@@ -1,10 +1,24 @@
 """What two answers of one table tell of few rows, by subtraction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from fedglmm_flower.site.columns_apart import columns_apart, own_columns_apart
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.memory import Answered
 from fedglmm_flower.site.row_sets import RowSets
+from fedglmm_flower.site.sets_apart import smallest_difference, whole_difference
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """Rows, or units, that two answers do not share, and how many there may be."""
+
+    apart: int
+    needed: int
+    study: str
+    what: str
+    beside: str = ""
 
 
 def differencing(
@@ -37,34 +51,69 @@ def differencing(
     further : bool
         Whether a likelihood is asked, of which more is told than by the one round.
     """
-    worst: tuple[float, int, int, str] | None = None
     for before in answers:
         # Of one study the table is the same, and sets of as many rows are.
-        if before.study == study and rows.as_many(before.rows):
-            if further and not before.further:
-                continue
+        same = before.study == study and rows.as_many(before.rows)
+        if same and (before.further or not further):
             # Sent before: the same sums tell nothing new.
             detail = "differencing: was answered before"
             return Finding("differencing", True, detail)
-        pairs = (
-            (rows.whole_difference(before.rows), max(least, whole)),
-            (rows.smallest_difference(before.rows), least),
-        )
-        for apart, needed in pairs:
-            if apart is not None:
-                found = (apart / needed, apart, needed, before.study)
-                worst = found if worst is None else min(worst, found)
-    if worst is None:
+    found = [one for before in answers for one in _apart(before, rows, least, whole)]
+    if not found:
         return Finding("differencing", True, "differencing: from no earlier answer")
-    _, apart, needed, other = worst
+    worst = min(found, key=lambda one: (one.apart / one.needed, one.needed))
     counted = "rows" if rows.units is None else "units"
     return Finding(
         "differencing",
-        apart >= needed,
-        f"differencing: {apart} {counted} are in sums of this study and not in the "
-        f"same of study {other[:16]}..., which was answered, or the other way "
-        f"round; none or at least {needed} are required; leave out the column in "
-        "which these rows differ, or take no part in this study",
-        found=apart,
-        needed=needed,
+        worst.apart >= worst.needed,
+        f"differencing: {worst.apart} {counted} {worst.what} of study "
+        f"{worst.study[:16]}..., which was answered{worst.beside}; none or at least "
+        f"{worst.needed} are required; leave out the column in which these rows "
+        "differ, or take no part in this study",
+        found=worst.apart,
+        needed=worst.needed,
+    )
+
+
+def _apart(
+    before: Answered, rows: RowSets, least: int, whole: int
+) -> Iterator[_Difference]:
+    """What one earlier answer and this one do not share."""
+    for apart, needed in (
+        (whole_difference(rows, before.rows), max(least, whole)),
+        (smallest_difference(rows, before.rows, least), least),
+    ):
+        if apart is not None:
+            what = "are in sums of this study and not in the same"
+            beside = ", or the other way round"
+            yield _Difference(apart, needed, before.study, what, beside)
+    columns = columns_apart(rows, before.rows, least)
+    if columns is not None:
+        what = f"differ between {columns.here!r} here and {columns.there!r}"
+        yield _Difference(columns.count, least, before.study, what)
+
+
+def own_columns(rows: RowSets, least: int) -> Finding:
+    """
+    Whether two columns of one answer differ in a few rows.
+
+    Parameters
+    ----------
+    rows : RowSets
+        Which rows its sums are of.
+    least : int
+        Fewest rows that two columns may differ in, if they differ.
+    """
+    columns = own_columns_apart(rows, least)
+    if columns is None:
+        return Finding("columns", True, "columns: no two of them differ in few rows")
+    counted = "rows" if rows.units is None else "units"
+    return Finding(
+        "columns",
+        False,
+        f"columns: {columns.here!r} and {columns.there!r} differ in {columns.count} "
+        f"{counted}, of all or of a cell, whose values the difference of two sums "
+        f"tells; none or at least {least} are required; leave out one of the two",
+        found=columns.count,
+        needed=least,
     )

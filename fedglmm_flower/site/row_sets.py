@@ -89,11 +89,7 @@ class RowSets:
 
         Of one table they then are the same, in whatever order its rows stand.
         """
-        return self._sizes() == other._sizes()
-
-    def _sizes(self) -> list[int]:
-        each = [np.unique(c, return_counts=True)[1].tolist() for c in self.codes]
-        return [len(self.places), *sorted(size for sizes in each for size in sizes)]
+        return _sizes(self) == _sizes(other)
 
     def text(self) -> str:
         """A line of ASCII; the units are no part of it."""
@@ -119,8 +115,7 @@ class RowSets:
         """
         try:
             plain = json.loads(text)
-            if plain["format"] != _FORMAT:
-                raise KeyError
+            known = plain["format"] == _FORMAT
             found = cls(
                 places=np.cumsum(_unpacked(plain["places"], "<i8", np.int64)),
                 codes=tuple(_unpacked(x, "<i4", np.int32) for x in plain["codes"]),
@@ -134,11 +129,10 @@ class RowSets:
             raise ValueError("no sets of rows") from None
         except (binascii.Error, zlib.error, ValueError):
             raise ValueError("sets of rows that were altered") from None
-        columns = (*found.codes, *found.marks.values())
-        factors = [k for s in (*found.cells.counted, *found.cells.summed) for k in s]
-        if any(len(c) != len(found.places) for c in columns) or any(
-            not 0 <= k < len(found.codes) for k in factors
-        ):
+        lengths = {len(found.places), *map(len, found.codes)}
+        lengths.update(map(len, found.marks.values()))
+        factors = {k for s in (*found.cells.counted, *found.cells.summed) for k in s}
+        if not known or len(lengths) > 1 or factors - set(range(len(found.codes))):
             raise ValueError("sets of rows that were altered")
         return found
 
@@ -181,6 +175,11 @@ def row_sets(
         for name in batches[0]
     }
     return RowSets(places[order], tuple(codes), cells, marks, units)
+
+
+def _sizes(rows: RowSets) -> list[int]:
+    each = [np.unique(c, return_counts=True)[1].tolist() for c in rows.codes]
+    return [len(rows.places), *sorted(size for sizes in each for size in sizes)]
 
 
 def _packed(values: npt.NDArray[Any]) -> str:

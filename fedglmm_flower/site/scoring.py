@@ -29,7 +29,8 @@ from fedglmm_flower.site.point_rules import point_findings
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.released import Spent
-from fedglmm_flower.site.row_sets import RowPlaces, RowSets, row_sets
+from fedglmm_flower.site.row_places import RowPlaces
+from fedglmm_flower.site.row_sets import RowSets, row_sets
 from fedglmm_flower.site.scored import (
     PARTS,
     Part,
@@ -40,6 +41,7 @@ from fedglmm_flower.site.scored import (
 from fedglmm_flower.site.site_rows import site_rows
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
+from fedglmm_flower.site.summed_cells import summed_cells
 from fedglmm_flower.study.study import Study
 
 _MOST_NODES = 10_000
@@ -116,6 +118,7 @@ def score(
     # held out as well: each part has to pass, whichever is asked.
     parts: dict[Part, tuple[RowsOf, Moments]] = {}
     summed: list[RowSets] = []
+    cells = summed_cells(narrow.moment_model, narrow.statistics(narrow.order))
     before = () if memory is None else memory.answers()
     for part in PARTS if study.held_out else PARTS[:1]:
         rows = RowsOf(source, study, part)
@@ -128,7 +131,7 @@ def score(
         parts[part] = rows, told.clusters[()]
         if memory is not None:
             at = told.places[()]
-            summed.append(row_sets([_placed(at, rows)], found.units))
+            summed.append(row_sets([[_placed(at, rows)]], cells, found.units))
             require_score_apart(study, summed[-1], frame, policy, before)
     # Refusals tell too, of rows that the point has found: they count as answers do.
     asked.admit(

@@ -115,7 +115,9 @@ def summarise_clusters(
         for path, places, columns, rows in parts:
             if path not in tallies:
                 tallies[path] = Tally(
-                    np.zeros(len(statistics)), PublicSums.of(study), RowPlaces.of(model, key),
+                    np.zeros(len(statistics)),
+                    PublicSums.of(study),
+                    RowPlaces.of(model, key),
                 )
             tally = tallies[path]
             tally.add(model, statistics, columns, rows)

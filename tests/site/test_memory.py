@@ -21,7 +21,7 @@ from fedglmm_flower.site.row_sets import RowSets
 STUDY, OTHER = "a" * 64, "b" * 64
 ONE, TWO = "1" * 64, "2" * 64
 POINTS = ["3" * 64, "4" * 64, "5" * 64]
-ROWS = RowSets((np.packbits(np.ones(100, dtype=int)),))
+ROWS = RowSets(np.arange(100))
 
 
 @pytest.fixture
@@ -36,9 +36,7 @@ def accept(_before, _rows):
 
 def without(place):
     """All rows but one."""
-    mask = np.ones(100, dtype=int)
-    mask[place] = 0
-    return RowSets((np.packbits(mask),))
+    return RowSets(np.delete(np.arange(100), place))
 
 
 def at_once(acts):
