@@ -26,6 +26,7 @@ from fedglmm_flower.site import SiteConfig, read_site_config
 from fedglmm_flower.site.answer import (
     check_expected,
     clear_rows,
+    own_apart,
     require_apart,
     rows_apart,
     summed_rows,
@@ -68,8 +69,8 @@ def preview(
         typer.echo(text)
         return
     memory = here.memory
-    answered = memory.snapshot_of(asked.digest) is not None
-    key = memory.key() if answered else b""
+    # Nothing is written by looking; what is there is compared under its own secret.
+    key = memory.key() if memory.path.exists() else b""
     found = summarise_clusters(
         asked, here.source, site=here.site, key=key, unit=here.policy.unit
     )
@@ -82,9 +83,13 @@ def preview(
             asked, here.source, found, here.policy, site=here.site, key=key
         )
         rows = summed_rows(asked, found, one)
-        apart = rows_apart(asked, rows, one, here.policy, memory.answers())
-        between.append(apart)
-        require_apart(apart)
+        before = memory.answers()
+        for apart in (
+            own_apart(rows, here.policy),
+            rows_apart(asked, rows, one, here.policy, before),
+        ):
+            between.append(apart)
+            require_apart(apart)
         return one
 
     shown = preview_of(asked, found, here.policy, cleared, between)

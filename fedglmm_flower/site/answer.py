@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site.cell_rules import rows_fixed_by
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
-from fedglmm_flower.site.differencing import differencing
+from fedglmm_flower.site.differencing import differencing, own_columns
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
@@ -98,15 +98,17 @@ def answer(
     if memory is not None:
         memory.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
+    rows = summed_rows(study, found, cleared)
+    require_apart(own_apart(rows, policy))
     released = (mechanism or NoNoise()).release(cleared)
     if memory is not None:
         # Only now: of what the gate refused nothing is known outside.
         memory.enter(
             study.digest,
             found.snapshot,
-            [summed_rows(study, found, cleared)],
-            lambda before, rows: require_apart(
-                rows_apart(study, rows, cleared, policy, before)
+            [rows],
+            lambda before, told: require_apart(
+                rows_apart(study, told, cleared, policy, before)
             ),
             numbers=sum(len(one.values) for one in cleared.clusters.values()),
         )
@@ -144,6 +146,13 @@ def rows_apart(
     return differencing(before, study.digest, rows, policy.min_cell, whole)
 
 
+def own_apart(rows: RowSets, policy: Policy) -> Finding:
+    """What sums of some rows tell by difference from one another."""
+    if not policy.enabled:
+        return Finding("nesting", True, "nesting: is not looked at")
+    return own_columns(rows, policy.min_cell)
+
+
 def require_apart(apart: Finding) -> None:
     """
     Refuse what tells of few rows by subtraction.
@@ -151,7 +160,7 @@ def require_apart(apart: Finding) -> None:
     Raises
     ------
     DisclosureError
-        If it differs by few rows from the sums of another study.
+        If it differs by few rows from other sums.
     """
     if not apart.passed:
         raise DisclosureError(f"disclosure: {apart.detail}")

@@ -13,6 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 # Owners fall into as many groups; a cell's counts in them are compared first.
 _GROUPS = 31
 _SEED = 20
+_DENSE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,27 @@ class CellSets:
 
     Parameters
     ----------
-    members : list of arrays
-        Places of the rows of each set.
+    places : array of shape (rows,)
+        Of the answer.
+    divided : list of (int, array)
+        Of each division into sets, the number of its first one and the set of each
+        row, from 0.
     groups : array of shape (sets, 31)
         Rows, or units, of each set in each group of these.
     prints : array of shape (sets,)
         Equal for equal sets, and for others but once in 2**32.
     """
 
-    members: list[IntArray]
+    places: IntArray
+    divided: list[tuple[int, IntArray]]
     groups: IntArray
     prints: FloatArray
+
+    def members(self, at: int) -> IntArray:
+        """Places of the rows of a set."""
+        first, labels = next(x for x in reversed(self.divided) if x[0] <= at)
+        found: IntArray = self.places[labels == at - first]
+        return found
 
 
 def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets:
@@ -52,23 +63,32 @@ def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets
     alone = bool((own == rows.places).all())
     group = own % _GROUPS
     weights = _weights(rows.places)
-    members: list[IntArray] = []
-    groups, prints = [], []
+    divided: list[tuple[int, IntArray]] = []
+    groups, prints, total = [], [], 0
     for factors in partitions:
         labels = rows.labels(factors)
         size = int(labels.max(initial=-1)) + 1
-        order = np.argsort(labels, kind="stable")
-        ends = np.cumsum(np.bincount(labels, minlength=size))[:-1]
-        members += np.split(rows.places[order], ends)
+        divided.append((total, labels))
+        total += size
         prints.append(np.bincount(labels, weights, size))
         at = labels * _GROUPS + group
         if not alone:
             # A unit counts once in each cell.
-            pair = labels * (int(own.max()) + 2) + own
-            at = at[np.unique(pair, return_index=True)[1]]
+            at = at[_first(labels * (int(own.max()) + 2) + own + 1)]
         counted = np.bincount(at, minlength=size * _GROUPS)
         groups.append(counted.reshape(size, _GROUPS))
-    return CellSets(members, np.concatenate(groups), np.concatenate(prints))
+    return CellSets(
+        rows.places, divided, np.concatenate(groups), np.concatenate(prints)
+    )
+
+
+def _first(keys: IntArray) -> IntArray:
+    """Where each key stands once."""
+    if int(keys.max(initial=0)) > _DENSE:
+        return np.unique(keys, return_index=True)[1].astype(np.int64)
+    last = np.full(int(keys.max(initial=-1)) + 1, -1, dtype=np.int64)
+    last[keys] = np.arange(len(keys))
+    return last[last >= 0]
 
 
 def closest(
@@ -108,8 +128,8 @@ def closest(
         far = np.abs(groups[low:high] - one.groups[i]).sum(axis=1)
         near = (far < found) & (prints[low:high] != one.prints[i])
         for j in np.flatnonzero(near):
-            other = two.members[order[low + j]]
-            apart = np.setxor1d(one.members[i], other, assume_unique=True)
+            other = two.members(int(order[low + j]))
+            apart = np.setxor1d(one.members(i), other, assume_unique=True)
             found = min(found, counted(apart) or found)
     return found if found < least else None
 

@@ -18,6 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 Marks = npt.NDArray[np.uint16]
 _PURPOSE = b"fedglmm column marks 1"
 _KEPT_BITS = np.uint64(48)
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -88,22 +89,23 @@ def marked_columns(
 
 def is_copy(one: Marks, two: Marks) -> bool:
     """
-    Whether a column looks like another one with corrections.
+    Whether a column of numbers looks like another one with corrections.
 
     At least half of what is worth telling is the same: rows that both have at the most
-    frequent value, as the zeros of two rare events, are not.
+    frequent value, as the zeros of two rare events, are not.  Columns of two values are
+    sets of rows and compared as these; any two of them are equal in many rows.
 
     Examples
     --------
     >>> rare, other = np.zeros((2, 50), dtype=np.uint16)
-    >>> rare[:9], other[20:29] = 1, 1
+    >>> rare[:9], other[20:29] = np.arange(1, 10), np.arange(1, 10)
     >>> is_copy(rare, other), is_copy(rare, np.append(rare[:-1], rare[:1]))
     (False, True)
     """
-    telling: BoolArray = (one != _mode(one)) | (two != _mode(two))
+    counts = [np.bincount(marks, minlength=1) for marks in (one, two)]
+    if max(int((count > 0).sum()) for count in counts) <= _TWO:
+        return False
+    usual, other = (int(count.argmax()) for count in counts)
+    telling: BoolArray = (one != usual) | (two != other)
     same = int((telling & (one == two)).sum())
     return 2 * same >= int(telling.sum())
-
-
-def _mode(marks: Marks) -> int:
-    return int(np.bincount(marks, minlength=1).argmax())

@@ -12,6 +12,7 @@ from fedglmm_flower.site.column_marks import Marks, is_copy
 from fedglmm_flower.site.row_sets import RowSets
 
 IntArray = npt.NDArray[np.int64]
+_FIRST = 50
 
 
 @dataclass(frozen=True, order=True)
@@ -110,15 +111,18 @@ class _Common:
                 self._cells.append((labels, np.isin(prints_of(labels, places), both)))
         return self._cells
 
-    def fewest(self, one: Marks, two: Marks) -> int:
+    def fewest(self, one: Marks, two: Marks, least: int) -> int:
         """Fewest owners, but not none, of rows that differ in all or in a cell."""
         at = np.flatnonzero(one != two)
-        counts = [len(np.unique(self.owners[at]))]
+        owners = self.owners[at]
+        # Of most columns the first few rows tell enough.
+        counts = [len(np.unique(owners[: _FIRST * least]))]
+        if counts[0] < least:
+            counts = [len(np.unique(owners))]
         if is_copy(one, two):
             for labels, shared in self.cells:
-                pairs = np.unique(np.stack([labels[at], self.owners[at]]), axis=1)
-                cells = pairs[0]
-                found = np.bincount(cells, minlength=len(shared))[shared]
+                pairs = np.unique(np.stack([labels[at], owners]), axis=1)
+                found = np.bincount(pairs[0], minlength=len(shared))[shared]
                 counts += found[found > 0].tolist()
         return min(counts)
 
@@ -129,6 +133,6 @@ def _closest(
     found = [
         ColumnsApart(count, here, there)
         for here, there, one, two in pairs
-        if (one != two).any() and (count := common.fewest(one, two)) < least
+        if (one != two).any() and (count := common.fewest(one, two, least)) < least
     ]
     return min(found, default=None)

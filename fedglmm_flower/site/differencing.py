@@ -106,12 +106,12 @@ def own_columns(rows: RowSets, least: int) -> Finding:
     """
     columns = own_columns_apart(rows, least)
     if columns is None:
-        return Finding("columns", True, "columns: no two of them differ in few rows")
+        return Finding("nesting", True, "nesting: no two columns differ in few rows")
     counted = "rows" if rows.units is None else "units"
     return Finding(
-        "columns",
+        "nesting",
         False,
-        f"columns: {columns.here!r} and {columns.there!r} differ in {columns.count} "
+        f"nesting: {columns.here!r} and {columns.there!r} differ in {columns.count} "
         f"{counted}, of all or of a cell, whose values the difference of two sums "
         f"tells; none or at least {least} are required; leave out one of the two",
         found=columns.count,

@@ -17,6 +17,7 @@ from fedglmm_flower.site.summed_cells import Factors, SummedCells
 from fedglmm_flower.site.units import distinct
 
 IntArray = npt.NDArray[np.int64]
+_DENSE = 65_536
 _FORMAT = "fedglmm rows 2"
 
 
@@ -62,8 +63,8 @@ class RowSets:
         """
         found = np.zeros(len(self.places), dtype=np.int64)
         for factor in factors:
-            levels, codes = np.unique(self.codes[factor], return_inverse=True)
-            found = np.unique(found * len(levels) + codes, return_inverse=True)[1]
+            levels = 1 + int(self.codes[factor].max(initial=-1))
+            found = _numbered(found * levels + self.codes[factor])
         return found
 
     def owners(self, places: IntArray) -> IntArray:
@@ -175,6 +176,14 @@ def row_sets(
         for name in batches[0]
     }
     return RowSets(places[order], tuple(codes), cells, marks, units)
+
+
+def _numbered(keys: IntArray) -> IntArray:
+    """Equal keys by equal numbers from 0, in their order."""
+    if int(keys.max(initial=0)) > _DENSE + 4 * len(keys):
+        return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+    # Counting is quicker than sorting.
+    return (np.cumsum(np.bincount(keys) > 0) - 1)[keys].astype(np.int64)
 
 
 def _sizes(rows: RowSets) -> list[int]:

@@ -15,7 +15,7 @@ RULES: Final = (
     ("cells", "min_cell", "{units} in the smallest cell of factors"),
     ("response-cells", "min_cell", "{units} or events in the smallest cell"),
     ("group-disclosure", "one_outcome", "cells where all or none have the response"),
-    ("nesting", "min_cell", "{units} as a difference of nested levels"),
+    ("nesting", "min_cell", "{units} as a difference of levels or columns"),
     (
         "values",
         "min_cell",

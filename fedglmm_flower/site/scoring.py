@@ -17,7 +17,7 @@ from fedglmm_flower.errors import (
 )
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.score import Score, score_at
-from fedglmm_flower.site.answer import check_expected, require_apart
+from fedglmm_flower.site.answer import check_expected, own_apart, require_apart
 from fedglmm_flower.site.differencing import differencing
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.gate import inspect
@@ -129,9 +129,10 @@ def score(
                 narrow, rows, site=site, name=lambda _: (), key=key, unit=unit
             )
         parts[part] = rows, told.clusters[()]
+        at = told.places[()]
+        summed.append(row_sets([[_placed(at, rows)]], cells, found.units))
+        require_apart(own_apart(summed[-1], policy))
         if memory is not None:
-            at = told.places[()]
-            summed.append(row_sets([[_placed(at, rows)]], cells, found.units))
             require_score_apart(study, summed[-1], frame, policy, before)
     # Refusals tell too, of rows that the point has found: they count as answers do.
     asked.admit(

@@ -243,6 +243,7 @@ def test_many_rows_of_one_patient_are_one_by_subtraction(tmp_path):
     """A second study lacks a column on all visits of one patient."""
     frame = visits(each=6)
     frame.loc[:5, "cost"] = np.nan
+    frame.loc[:5, "died"] = 1
     other = replace(STUDY, formula="died ~ age + cost + (1 | hospital)")
     for policy, refused in ((ROWS, False), (UNITS, True)):
         frozen = SiteMemory(tmp_path / str(refused))
