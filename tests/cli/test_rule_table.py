@@ -115,6 +115,7 @@ def test_a_preview_looks_back_at_earlier_answers(tmp_path):
     """Three rows between two studies are shown before anything is sent."""
     frame = patients(400)
     frame.loc[:2, "cost"] = np.nan
+    frame.loc[:2, "died"] = 1
     path = site_of(tmp_path, frame)
     one = study_of(tmp_path, "died ~ age + (1 | hospital)")
     two = study_of(tmp_path, "died ~ age + cost + (1 | hospital)", "two.toml")
