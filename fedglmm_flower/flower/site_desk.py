@@ -24,7 +24,12 @@ from fedglmm_flower.envelope import (
 )
 from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.envelope.policy_versions import PolicyVersion
-from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
+from fedglmm_flower.errors import (
+    EnvelopeError,
+    LedgerError,
+    StorageError,
+    StudyMismatchError,
+)
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
@@ -211,6 +216,7 @@ class SiteDesk:
         )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
+        self._require_memory()
         version = self.require_policy(identity.public)
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
@@ -231,6 +237,17 @@ class SiteDesk:
             )
         digest = None if admitted is None else admitted.digest
         return study, identity, coordinator, digest, version
+
+    def _require_memory(self) -> None:
+        """A memory that is gone would be taken for one of nothing."""
+        if self.memory is None or self.answers is None or self.memory.path.exists():
+            return
+        if self.answers.has_answers():
+            raise StorageError(
+                f"{self.memory.path}: is missing, and {self.answers.path} holds "
+                "answers; what they were of, and which policy was in force, must be "
+                "known; restore it from a backup, or correct 'snapshots' in site.toml"
+            )
 
     def _answered(
         self, study: Study, version: PolicyVersion | None
