@@ -9,8 +9,8 @@ import pytest
 from fedglmm_flower.envelope import read_identity
 from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, sign_version
 from fedglmm_flower.errors import PolicyError, StorageError, StudyMismatchError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.site import read_site_config
 from fedglmm_flower.study import write_study
 from tests.command import fedglmm
