@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from fedglmm_flower.errors import BudgetError, LedgerError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.site import Ledger, read_site_config
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import STEP
