@@ -42,7 +42,7 @@ class SummedCells:
             each = ((*s, factor) for s in sets if len(s) <= 1)
             return _sorted([*sets, *each])
 
-        return SummedCells(more((*self.counted, ())), more(self.summed))
+        return SummedCells((*more(self.counted), (factor,)), more(self.summed))
 
 
 def summed_cells(model: Model, statistics: Iterable[Statistic]) -> SummedCells:
@@ -61,11 +61,11 @@ def summed_cells(model: Model, statistics: Iterable[Statistic]) -> SummedCells:
         number = any(e for e, factor in pairs if not factor)
         weighed = model.weights is not None or s.measure not in _COUNTS
         of_events = event if s.role == "y" or s.measure in _COUNTS[1:] else ()
-        found = _parts((*inside, *of_events))
+        found = {(*part, *of_events) for part in _parts(inside)}
         counted |= found
         if number or weighed:
             summed |= found
-        elif s.role != "x":
+        elif s.role != "x" and not of_events:
             summed |= _parts(inside)
     return SummedCells(_sorted(counted - {()}), _sorted(summed))
 
