@@ -14,15 +14,14 @@ from fedglmm_flower.site.scoring import score
 from fedglmm_flower.study import Column
 from tests.site.conftest import COLUMNS, ask, patients
 
-NUMBER = {"low": 0.0, "high": 120.0}
 MORE = (
     *COLUMNS,
-    Column("age2", "continuous", center=50.0, scale=7.0, **NUMBER),
+    Column("age2", "continuous", low=0.0, high=120.0, center=50.0, scale=7.0),
+    Column("count2", "continuous", low=0.0),
     Column("died2", "binary"),
-    Column("count2", "continuous", **NUMBER),
-    Column("exposure2", "continuous", **NUMBER),
+    Column("exposure2", "continuous", low=0.0),
+    Column("trials2", "continuous", low=0.0),
     Column("weight2", "continuous"),
-    Column("trials2", "continuous", **NUMBER),
 )
 DIED = ask("died ~ age + female", "binomial", columns=MORE, order=1)
 
@@ -72,7 +71,7 @@ def test_a_corrected_copy_is_a_patient_by_subtraction(table, site):
         names = [(s.role, s.monomial) for s in study.statistics(1)]
         one = release(study, FrameSource(frame), Policy(), site="north").clusters[0]
         sum_of = one.values[names.index(("x", tuple(map(int, at))))]
-        sums.append(center * one.n_rows + scale * sum_of)
+        sums.append(center * len(frame) + scale * sum_of)
     assert sums[1] - sums[0] == pytest.approx(3.25)
 
     site(DIED, frame)
@@ -140,16 +139,16 @@ def test_patients_are_counted_and_not_their_visits(table, tmp_path):
     """Six corrected rows of one patient are one."""
     frame = copied(table.assign(died=table.died.mask(table.index < 6, 1)), range(6))
     frame = frame.assign(patient=[f"p{i // 6}" for i in range(400)])
-    for unit, refused in ((None, False), ("patient", True)):
-        memory = SiteMemory(tmp_path / str(unit))
-        given = {"policy": Policy(unit=unit), "site": "north", "memory": memory}
-        release(DIED, FrameSource(frame), **given)
-        other = asked("died ~ age2 + female")
-        if not refused:
-            release(other, FrameSource(frame), **given)
-            continue
-        with pytest.raises(DisclosureError, match="1 units differ"):
-            release(other, FrameSource(frame), **given)
+    other = asked("died ~ age2 + female")
+
+    def both(policy, memory):
+        for study in (DIED, other):
+            source = FrameSource(frame)
+            release(study, source, policy, site="north", memory=memory)
+
+    both(Policy(), SiteMemory(tmp_path / "rows"))
+    with pytest.raises(DisclosureError, match="1 units differ"):
+        both(Policy(unit="patient"), SiteMemory(tmp_path / "units"))
 
 
 @pytest.mark.parametrize("few", [1, 3, 4])
