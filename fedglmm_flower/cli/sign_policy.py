@@ -56,6 +56,14 @@ def sign_policy(
 
 def version_words(here: SiteConfig, config: Path) -> str:
     """Which version of the policy stands there, for a preview; checks no signature."""
+    if here.expires is None:
+        return _signed_words(here, config)
+    if utc_now().date() > here.expires:
+        return f"expired after {here.expires}: nothing is sent"
+    return f"{_signed_words(here, config)}, until {here.expires}"
+
+
+def _signed_words(here: SiteConfig, config: Path) -> str:
     known = read_versions(config.parent / POLICY_VERSIONS)
     try:
         here.memory.require_policy([version.digest for version in known])
