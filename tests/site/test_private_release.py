@@ -349,29 +349,6 @@ def test_a_mechanism_that_would_cost_more_is_not_drawn(monkeypatch):
         gaussian.draw([1, 2])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("epsilon", 0.0),
-        ("epsilon", math.nan),
-        ("epsilon", math.inf),
-        ("delta", 0.0),
-        ("delta", 0.1),
-        ("budget_epsilon", -1.0),
-        ("clipping_norm", 9.0),
-        ("bounds", (("age", 90.0, 18.0),)),
-        ("bounds", (("age", 0.0, math.inf),)),
-        ("clipping_norm", 0.0),
-        ("relation", "other"),
-        ("clusters", (("a",), ("a",))),
-    ],
-)
-def test_a_policy_out_of_range_is_refused(name, value):
-    """What would overflow, or promise nothing."""
-    with pytest.raises(PolicyError, match=name):
-        replace(PRIVACY, **{name: value})
-
-
 def test_columns_of_the_model_alone_need_bounds(answer):
     """Whatever else is declared stays unread."""
     extra = Column("unused", "continuous")
