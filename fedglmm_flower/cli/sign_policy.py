@@ -50,7 +50,8 @@ def sign_policy(
     new = "" if version.number > len(before) else " before"
     typer.echo(
         f"{path}: version {version.number} of the policy was signed{new}, "
-        f"{write_time(version.at)}, digest {version.policy[:16]}..."
+        f"{write_time(version.at)}, digest {version.digest[:16]}..., of a site.toml "
+        f"with digest {version.policy[:16]}..."
     )
 
 
@@ -76,4 +77,5 @@ def _signed_words(here: SiteConfig, config: Path) -> str:
     last = known[-1]
     if last.policy != here.digest:
         return f"not as signed in version {last.number}: nothing is sent"
-    return f"version {last.number}, signed {write_time(last.at)}"
+    signed = f"version {last.number}, signed {write_time(last.at)}"
+    return f"{signed}, digest {last.digest[:16]}..."
