@@ -165,7 +165,7 @@ def test_a_copy_beside_its_column_is_refused(table, few):
 
 
 def test_a_likelihood_is_compared_by_columns_too(table, tmp_path):
-    """Of a part of the rows as well, whose marks are under the same secret."""
+    """Where all linear predictors are equal it holds the sums of both columns."""
     memory = SiteMemory(tmp_path / "site")
     frame = copied(table, [1, 2])
 
