@@ -40,7 +40,7 @@ from fedglmm_flower.flower.exchange import (
     SealedRelease,
 )
 from fedglmm_flower.flower.score_answer import answer_point
-from fedglmm_flower.flower.site_log import LOG_NAME, write_detail
+from fedglmm_flower.flower.site_log import LOG_NAME, write_detail, write_note
 from fedglmm_flower.site import (
     FrozenSnapshots,
     Ledger,
@@ -61,6 +61,10 @@ from fedglmm_flower.study.whole_file import write_whole
 
 ESTIMATES = "estimates.json"
 FIT_CHECK = "fit_check.json"
+_NO_CHECK = (
+    f"no {FIT_CHECK}: it holds exact numbers of the site's rows, and with noise "
+    "switched on in [privacy] none is written"
+)
 
 
 @dataclass(frozen=True)
@@ -267,8 +271,9 @@ class SiteDesk:
         Open the estimates, store them as ``estimates.json``, and check the own fit.
 
         Stays at the site: ``fit_check.json``, what the estimates say of its own rows.
-        If these cannot be read now, the estimates are stored without it, and the
-        site's log says why.
+        If these cannot be read now, or the site adds noise, so that no exact number
+        of its rows may be written, the estimates are stored without it, and the site's
+        log says why.
 
         Parameters
         ----------
@@ -314,7 +319,10 @@ class SiteDesk:
         self._store(ESTIMATES, result)
         try:
             (self.inbox / FIT_CHECK).unlink(missing_ok=True)  # of an earlier result
-            self._check(study, delivery.run_id, result)
+            if self.privacy is None:
+                self._check(study, delivery.run_id, result)
+            elif self.log is not None:
+                write_note(self.log, _NO_CHECK)
         except Exception as error:  # noqa: BLE001 - the estimates are stored: no refusal
             if self.log is not None:
                 with suppress(OSError):
