@@ -46,7 +46,7 @@ from fedglmm_flower.site import (
     Ledger,
     Policy,
     Privacy,
-    TableSource,
+    RecordSource,
     Wire,
     read_site_config,
     release_privately,
@@ -76,7 +76,7 @@ class SiteDesk:
     ----------
     site : str
         Name of the site.
-    source : TableSource
+    source : RecordSource
         Its rows.
     policy : Policy
         Its thresholds.
@@ -107,7 +107,7 @@ class SiteDesk:
     """
 
     site: str
-    source: TableSource
+    source: RecordSource
     policy: Policy
     keys: Callable[[], tuple[Identity, PublicIdentity]]
     approved: tuple[str, ...]

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import refuse_dates
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 _NUMBERS = {int, float, Decimal, bool}
 
@@ -47,3 +51,32 @@ def cells_of(values: Sequence[object], at: str) -> pd.Series:
         f"{at}: is of a type that is neither a number, a truth value nor text; one of "
         "these is required; cast the column in the query"
     )
+
+
+def record_cells(values: Sequence[object]) -> pd.Series:
+    """
+    One column of a batch, each cell for itself; missing if it is of another type.
+
+    Examples
+    --------
+    >>> record_cells([7, "II", b"II", None]).tolist()
+    [7, 'II', None, None]
+    """
+    known = (int, float, Decimal, str)
+    return pd.Series(
+        [v if isinstance(v, known) else None for v in values], dtype=object
+    )
+
+
+def take_any_text(connection: "sa.Connection") -> None:
+    """Have SQLite, which checks no text, give what is no text as a missing cell."""
+    if connection.dialect.name == "sqlite":
+        raw = connection.connection.dbapi_connection
+        raw.text_factory = _text  # type: ignore[union-attr] # open, and sqlite3's own
+
+
+def _text(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
