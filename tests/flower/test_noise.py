@@ -160,6 +160,16 @@ def test_estimates_are_stored_without_a_check_against_exact_rows(noisy):
     assert not [p for p in kept if repr(mean).encode() in p.read_bytes()]
 
 
+def test_a_node_answers_whatever_its_rows_say(noisy):
+    """A refusal would tell of the row; one that cannot be read is told by none."""
+    path = noisy.site_file("east").with_name("data.csv")
+    path.write_bytes(path.read_bytes() + b'50\n"50,7\n\xff,7\nfifty,7\n')
+    released = ask(noisy)
+
+    assert released.noise is not None
+    assert not path.with_name("site.log").exists()
+
+
 def test_noise_without_a_ledger_sends_nothing(noisy):
     """A desk that was put together by hand."""
     desk = replace(desk_of(noisy.site_file("east")), ledger=None)
