@@ -27,7 +27,7 @@ from fedglmm_flower.coordinator.refine import refine
 from fedglmm_flower.errors import FedglmmError
 from fedglmm_flower.glmm import FittedModel
 from fedglmm_flower.glmm.rows import FloatArray
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL
 from fedglmm_flower.site.scored import Point, ReleasedScore
 from fedglmm_flower.site.scoring import score
@@ -39,10 +39,10 @@ NEAR, GAIN = 1e-6, 20.0
 ALREADY = 1e-7  # standard errors: nothing is left to gain
 
 
-class Unrecorded(AskedPoints):
-    """A record that keeps nothing: every case is asked again."""
+class Unrecorded(SiteMemory):
+    """A memory that keeps nothing: every case is asked again."""
 
-    def admit(self, study_digest: str, point_digest: str, most: int) -> None:
+    def admit(self, *_: object, **__: object) -> None:
         """Let every point pass."""
 
 

@@ -12,11 +12,11 @@ from fedglmm_flower.cli.passphrases import (
     passphrase_for,
 )
 from fedglmm_flower.envelope import read_identity, read_public, split_signed
-from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, require_signed
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.flower.admission import check_parties, utc_now
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, add_approval
 from fedglmm_flower.flower.own_manifest import read_manifest_file
+from fedglmm_flower.flower.policy_in_force import policy_in_force
 from fedglmm_flower.site import read_site_config
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.study import read_study
@@ -58,8 +58,7 @@ def approve(
     key = here.identity_path
     passphrase = passphrase_for(key, passphrase_file, passphrase_env)
     own = read_identity(key, passphrase).public
-    versions = config.parent / POLICY_VERSIONS
-    require_signed(versions, here.digest, own, demanded=here.signed)
+    policy_in_force(config, here, own)
     check_parties(
         manifest,
         site=here.site,

@@ -42,9 +42,12 @@ def sign_policy(
             "site's own key is required; correct 'site' or 'identity'"
         )
     path = config.parent / POLICY_VERSIONS
-    before = len(read_versions(path))
+    before = [version.digest for version in read_versions(path)]
+    # A chain that was cut is not gone on with.
+    here.memory.require_policy(before)
     version = sign_version(path, here.digest, signer, utc_now())
-    new = "" if version.number > before else " before"
+    here.memory.hold_policy([one.digest for one in read_versions(path)])
+    new = "" if version.number > len(before) else " before"
     typer.echo(
         f"{path}: version {version.number} of the policy was signed{new}, "
         f"{write_time(version.at)}, digest {version.policy[:16]}..."
@@ -54,6 +57,10 @@ def sign_policy(
 def version_words(here: SiteConfig, config: Path) -> str:
     """Which version of the policy stands there, for a preview; checks no signature."""
     known = read_versions(config.parent / POLICY_VERSIONS)
+    try:
+        here.memory.require_policy([version.digest for version in known])
+    except PolicyError as error:
+        return f"{error}; nothing is sent"
     if not known:
         return (
             "not signed, and must be: nothing is sent" if here.signed else "not signed"

@@ -28,6 +28,7 @@ from fedglmm_flower.site.answer import (
     clear_rows,
     require_apart,
     rows_apart,
+    summed_rows,
 )
 from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.finding import Finding
@@ -66,12 +67,13 @@ def preview(
         text = json.dumps(plain) if as_json else noise_text(here.site, plain)
         typer.echo(text)
         return
-    answered = here.frozen.of(asked.digest) is not None
-    key = here.frozen.key() if answered else b""
+    memory = here.memory
+    answered = memory.snapshot_of(asked.digest) is not None
+    key = memory.key() if answered else b""
     found = summarise_clusters(
         asked, here.source, site=here.site, key=key, unit=here.policy.unit
     )
-    here.frozen.require_same(asked.digest, found.snapshot)
+    memory.require_same(asked.digest, found.snapshot)
 
     between: list[Finding] = []
 
@@ -79,7 +81,8 @@ def preview(
         one = clear_rows(
             asked, here.source, found, here.policy, site=here.site, key=key
         )
-        _, apart = rows_apart(asked, found, one, here.policy, here.frozen)
+        rows = summed_rows(found, one)
+        apart = rows_apart(asked, rows, one, here.policy, memory.answers())
         between.append(apart)
         require_apart(apart)
         return one

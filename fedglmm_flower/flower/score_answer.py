@@ -13,8 +13,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.flower.exchange import ScoreRequest, SealedRelease
-from fedglmm_flower.site import FrozenSnapshots, Policy, Privacy, TableSource
-from fedglmm_flower.site.asked_points import FOLDER, AskedPoints
+from fedglmm_flower.site import Policy, Privacy, SiteMemory, TableSource
 from fedglmm_flower.site.scoring import score
 from fedglmm_flower.study import Study
 
@@ -43,13 +42,13 @@ class Site(Protocol):
         ...
 
     @property
-    def frozen(self) -> FrozenSnapshots | None:
-        """Which rows each study was answered from."""
+    def memory(self) -> SiteMemory | None:
+        """What it has answered."""
         ...
 
     @property
     def inbox(self) -> Path:
-        """The folder that also takes the record of points that were answered."""
+        """The folder that counts points where nothing else is remembered."""
         ...
 
 
@@ -101,9 +100,9 @@ def answer_point(
         here.policy,
         point,
         site=here.site,
-        asked=AskedPoints(here.inbox / FOLDER),
+        asked=here.memory or SiteMemory(here.inbox),
         privacy=here.privacy,
-        frozen=here.frozen,
+        memory=here.memory,
     )
     sealed = seal(
         encode_score(scored),

@@ -23,7 +23,7 @@ from fedglmm_flower.envelope import (
     unseal,
 )
 from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
-from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, require_signed
+from fedglmm_flower.envelope.policy_versions import PolicyVersion
 from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
 from fedglmm_flower.flower.admission import (
     admit,
@@ -39,14 +39,15 @@ from fedglmm_flower.flower.exchange import (
     ScoreRequest,
     SealedRelease,
 )
+from fedglmm_flower.flower.policy_in_force import policy_in_force
 from fedglmm_flower.flower.score_answer import answer_point
 from fedglmm_flower.flower.site_log import LOG_NAME, write_detail, write_note
 from fedglmm_flower.site import (
-    FrozenSnapshots,
     Ledger,
     Policy,
     Privacy,
     RecordSource,
+    SiteMemory,
     Wire,
     read_site_config,
     release_privately,
@@ -90,8 +91,8 @@ class SiteDesk:
         The site's own log; None to keep none.
     answers : AnswerStore or None
         What it has answered; None to keep nothing, where all ends with the process.
-    frozen : FrozenSnapshots or None
-        Which rows each study was answered from; None to keep no record.
+    memory : SiteMemory or None
+        What it has answered from which rows; None to keep no record.
     approvals : tuple of Approval
         The manifests that it answers.
     require_manifest : bool
@@ -103,7 +104,8 @@ class SiteDesk:
     ledger : Path or None
         Where noise is paid.
     require_policy : callable
-        Refuses, given the site's keys, a policy that is not as the site signed it.
+        Gives, for the site's keys, the version of the policy that is in force, and
+        refuses one that is not as the site signed it; None where none was signed.
     """
 
     site: str
@@ -114,13 +116,13 @@ class SiteDesk:
     inbox: Path
     log: Path | None = None
     answers: AnswerStore | None = None
-    frozen: FrozenSnapshots | None = None
+    memory: SiteMemory | None = None
     approvals: tuple[Approval, ...] = ()
     require_manifest: bool = False
     clock: Callable[[], datetime] = utc_now
     privacy: Privacy | None = None
     ledger: Path | None = None
-    require_policy: Callable[[PublicIdentity], object] = lambda _: None
+    require_policy: Callable[[PublicIdentity], PolicyVersion | None] = lambda _: None
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -156,12 +158,12 @@ class SiteDesk:
         BudgetError, LedgerError
             If the privacy budget or its ledger does.
         """
-        study, identity, coordinator, manifest = self._admitted(request)
+        study, identity, coordinator, manifest, version = self._admitted(request)
         binding = Binding("release", study.digest, request.run_id, self.site, manifest)
         if self.answers is not None:
             # Before the gate: a site that refuses receives the estimates all the same.
             self.answers.keep_question(study.digest, request.run_id, request.study)
-        payload, key = self._answered(study)
+        payload, key = self._answered(study, version)
 
         def sealed_form(content: bytes) -> bytes:
             return seal(
@@ -197,12 +199,12 @@ class SiteDesk:
         FedglmmError
             As :meth:`summarise`, and see :func:`answer_point`.
         """
-        return answer_point(self, asked, *self._admitted(asked.request))
+        return answer_point(self, asked, *self._admitted(asked.request)[:4])
 
     def _admitted(
         self, request: Request
-    ) -> tuple[Study, Identity, PublicIdentity, str | None]:
-        """Study, own and coordinator's keys, and digest of the manifest, if any."""
+    ) -> tuple[Study, Identity, PublicIdentity, str | None, PolicyVersion | None]:
+        """Study, own and coordinator's keys, digest of the manifest, and policy."""
         # Digests are of bytes: nothing unapproved is ever parsed.
         admitted = admit(
             request,
@@ -213,7 +215,7 @@ class SiteDesk:
         )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
-        self.require_policy(identity.public)
+        version = self.require_policy(identity.public)
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
                 f"site {self.site!r}: the request comes from a coordinator with key "
@@ -232,13 +234,15 @@ class SiteDesk:
                 self.policy, admitted.manifest.demands, where=f"site {self.site!r}"
             )
         digest = None if admitted is None else admitted.digest
-        return study, identity, coordinator, digest
+        return study, identity, coordinator, digest, version
 
-    def _answered(self, study: Study) -> tuple[bytes, ReleaseKey]:
+    def _answered(
+        self, study: Study, version: PolicyVersion | None
+    ) -> tuple[bytes, ReleaseKey]:
         """Exact sums past the gate, or noisy ones paid from the ledger."""
         if self.privacy is None:
             found = answer(
-                study, self.source, self.policy, site=self.site, frozen=self.frozen
+                study, self.source, self.policy, site=self.site, memory=self.memory
             )
             key = ReleaseKey(study.digest, self.site, found.snapshot, self.policy)
             return encode_release(found.released), key
@@ -254,8 +258,9 @@ class SiteDesk:
             Ledger(self.ledger),
             Wire(encode_release, decode_release),
             site=self.site,
-            key=b"" if self.frozen is None else self.frozen.key(),
+            key=b"" if self.memory is None else self.memory.key(),
             least=self.policy.min_sites,
+            signed=None if version is None else (version.number, version.digest),
         )
         payload = encode_release(released)
         # The ledger has decided by rows, price and mechanism which draw this is: its
@@ -370,9 +375,8 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
             read_public(config.coordinator_path),
         )
 
-    def require_policy(own: PublicIdentity) -> object:
-        versions = path.parent / POLICY_VERSIONS
-        return require_signed(versions, config.digest, own, demanded=config.signed)
+    def require_policy(own: PublicIdentity) -> PolicyVersion | None:
+        return policy_in_force(path, config, own)
 
     return SiteDesk(
         site=config.site,
@@ -382,7 +386,7 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
         approved=config.approved,
         inbox=config.inbox,
         log=path.parent / LOG_NAME,
-        frozen=config.frozen,
+        memory=config.memory,
         approvals=read_approvals(path.parent / APPROVALS),
         require_manifest=config.require_manifest,
         # Not beside site.toml, whose folder may be read-only.

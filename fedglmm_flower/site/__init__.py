@@ -2,8 +2,8 @@
 
 from fedglmm_flower.site.answer import check_approved, release
 from fedglmm_flower.site.config import SiteConfig, read_policy, read_site_config
-from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.ledger import Ledger
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.private_release import Wire, release_privately
@@ -21,7 +21,6 @@ __all__ = [
     "ClusterRelease",
     "CsvSource",
     "FrameSource",
-    "FrozenSnapshots",
     "Ledger",
     "Noise",
     "Policy",
@@ -29,6 +28,7 @@ __all__ = [
     "RecordSource",
     "Released",
     "SiteConfig",
+    "SiteMemory",
     "Spent",
     "TableSource",
     "Wire",

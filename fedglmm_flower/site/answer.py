@@ -1,14 +1,16 @@
 """A site's whole answer: rows to a released summary, gate by gate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site.cell_rules import rows_fixed_by
 from fedglmm_flower.site.clusters import ClearedSite, clear_site
+from fedglmm_flower.site.differencing import differencing
 from fedglmm_flower.site.finding import Finding
-from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
+from fedglmm_flower.site.memory import Answered, SiteMemory
 from fedglmm_flower.site.moments import Moments, SiteMoments
 from fedglmm_flower.site.policy import Policy
 from fedglmm_flower.site.released import REMAINDER, Released
@@ -43,11 +45,11 @@ def release(
     *,
     site: str,
     mechanism: Mechanism | None = None,
-    frozen: FrozenSnapshots | None = None,
+    memory: SiteMemory | None = None,
 ) -> Released:
     """Summarise, clear and release; see :func:`answer`."""
     return answer(
-        study, source, policy, site=site, mechanism=mechanism, frozen=frozen
+        study, source, policy, site=site, mechanism=mechanism, memory=memory
     ).released
 
 
@@ -58,7 +60,7 @@ def answer(
     *,
     site: str,
     mechanism: Mechanism | None = None,
-    frozen: FrozenSnapshots | None = None,
+    memory: SiteMemory | None = None,
 ) -> Answer:
     """
     Summarise, clear and release, and say of which rows.
@@ -75,8 +77,8 @@ def answer(
         Name of this site.
     mechanism : Mechanism or None
         Privacy mechanism; None adds no noise.
-    frozen : FrozenSnapshots or None
-        Which rows the site answered from before; None to keep no record.
+    memory : SiteMemory or None
+        What the site answered before; None to keep no record.
 
     Raises
     ------
@@ -89,38 +91,45 @@ def answer(
         from those that the site sent for another study.
     """
     check_expected(study, site, policy.min_sites)
-    key = b"" if frozen is None else frozen.key()
+    key = b"" if memory is None else memory.key()
     found = summarise_clusters(study, source, site=site, key=key, unit=policy.unit)
-    if frozen is not None:
-        frozen.require_same(study.digest, found.snapshot)
+    if memory is not None:
+        memory.require_same(study.digest, found.snapshot)
     cleared = clear_rows(study, source, found, policy, site=site, key=key)
-    if frozen is not None:
-        rows, apart = rows_apart(study, found, cleared, policy, frozen)
-        require_apart(apart)
     released = (mechanism or NoNoise()).release(cleared)
-    if frozen is not None:
+    if memory is not None:
         # Only now: of what the gate refused nothing is known outside.
-        frozen.freeze(study.digest, found.snapshot)
-        frozen.remember(study.digest, rows)
+        memory.enter(
+            study.digest,
+            found.snapshot,
+            [summed_rows(found, cleared)],
+            lambda before, rows: require_apart(
+                rows_apart(study, rows, cleared, policy, before)
+            ),
+            numbers=sum(len(one.values) for one in cleared.clusters.values()),
+        )
     return Answer(released, found.snapshot)
+
+
+def summed_rows(found: SiteMoments, cleared: ClearedSite) -> RowSets:
+    """Which rows would go out in sums."""
+    sent = (path for path in found.places if path not in cleared.left_out)
+    return row_sets((found.places[path] for path in sent), found.units)
 
 
 def rows_apart(
     study: Study,
-    found: SiteMoments,
+    rows: RowSets,
     cleared: ClearedSite,
     policy: Policy,
-    frozen: FrozenSnapshots,
-) -> tuple[RowSets, Finding]:
-    """Which rows would go out in sums, and what these tell by difference."""
-    sent = (path for path in found.places if path not in cleared.left_out)
-    rows = row_sets((found.places[path] for path in sent), found.units)
+    before: Sequence[Answered],
+) -> Finding:
+    """What sums of some rows tell by difference from earlier answers."""
     if not (policy.enabled and policy.compare_answers):
-        return rows, Finding("differencing", True, "differencing: is not looked at")
+        return Finding("differencing", True, "differencing: is not looked at")
     names = (one.statistics for one in cleared.clusters.values())
     whole = max(map(rows_fixed_by, names), default=0) + 1
-    least = policy.min_cell
-    return rows, frozen.differencing(study.digest, rows, least, whole)
+    return differencing(before, study.digest, rows, policy.min_cell, whole)
 
 
 def require_apart(apart: Finding) -> None:

@@ -2,27 +2,26 @@
 
 import hashlib
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from fedglmm_flower import __version__
 from fedglmm_flower.errors import StorageError
+from fedglmm_flower.site.own_database import OwnDatabase
 from fedglmm_flower.site.policy import Policy
 
 NAME: Final = "answers.sqlite"
-_WAIT: Final = 60.0  # seconds for another process of the site to finish
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS question(
+CREATE TABLE question(
   study TEXT, run TEXT, body BLOB NOT NULL, PRIMARY KEY(study, run));
-CREATE TABLE IF NOT EXISTS release(
+CREATE TABLE release(
   key TEXT PRIMARY KEY, study TEXT NOT NULL, snapshot TEXT NOT NULL,
   body BLOB NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answer(
+CREATE TABLE answer(
   release TEXT REFERENCES release, place TEXT,
   body BLOB NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY(release, place));
 """
@@ -151,28 +150,8 @@ class AnswerStore:
             )
         return body
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, on disk when it ends; one writer at a time."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Made by hand: SQLite would let others read it.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            base = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
-            with closing(base):
-                base.execute("PRAGMA synchronous = FULL")
-                base.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.split(";"):
-                    base.execute(statement)
-                yield base
-                base.execute("COMMIT")  # closing without it rolls back
-        except (sqlite3.Error, OSError) as error:
-            found = getattr(error, "strerror", None) or str(error)
-            raise StorageError(
-                f"{self.path}: cannot be written or read ({found}); the site's own "
-                "record of its answers is required, so nothing was sent; make room, or "
-                "correct its permissions or restore it, and run again"
-            ) from None
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return OwnDatabase(self.path, _SCHEMA).transaction()
 
 
 def _digest(body: bytes) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site.data_table import DataTable
 from fedglmm_flower.site.demands import require_demands
-from fedglmm_flower.site.frozen import FOLDER, FrozenSnapshots
+from fedglmm_flower.site.memory import FOLDER, SiteMemory
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.privacy import Privacy, Relation
 from fedglmm_flower.site.source import RecordSource
@@ -40,6 +40,9 @@ class DisclosureTable(_Strict):
     rows_per_statistic: Annotated[
         float, Field(ge=1, allow_inf_nan=False, strict=True)
     ] = Policy.rows_per_statistic
+    values_per_number: Annotated[
+        float, Field(ge=1, allow_inf_nan=False, strict=True)
+    ] = Policy.values_per_number
     min_cell: Annotated[int, Field(ge=MIN_CELL_FLOOR, strict=True)] = Policy.min_cell
     min_effective_rows: Annotated[float, Field(ge=1, allow_inf_nan=False)] = (
         Policy.min_effective_rows
@@ -128,8 +131,8 @@ class SiteConfig:
         Digests of the studies it answers without a manifest.
     inbox : Path
         Folder for the estimates it receives.
-    frozen : FrozenSnapshots
-        Which rows it answered each study from.
+    memory : SiteMemory
+        What it has answered.
     require_manifest : bool
         Whether it answers under an approved manifest only.
     privacy : Privacy or None
@@ -149,7 +152,7 @@ class SiteConfig:
     coordinator_path: Path
     approved: tuple[str, ...]
     inbox: Path
-    frozen: FrozenSnapshots
+    memory: SiteMemory
     require_manifest: bool = False
     privacy: Privacy | None = None
     ledger: Path | None = None
@@ -182,7 +185,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
         coordinator_path=base / file.keys.coordinator,
         approved=file.approved,
         inbox=base / file.inbox,
-        frozen=FrozenSnapshots(base / file.snapshots),
+        memory=SiteMemory(base / file.snapshots),
         require_manifest=file.require_manifest,
         privacy=privacy if noisy else None,
         ledger=base / file.privacy.ledger if file.privacy and noisy else None,

@@ -13,6 +13,7 @@ AT_LEAST: Final = (
     "min_rows",
     "min_sites",
     "rows_per_statistic",
+    "values_per_number",
 )
 AT_MOST: Final = ("dominance_one", "dominance_two", "max_leverage")
 EXACTLY: Final = ("allow_expressions", "compare_answers", "enabled")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedglmm_flower.errors import BudgetError, LedgerError
 from fedglmm_flower.site.ledger_anchor import check_anchor, set_anchor
@@ -24,6 +25,8 @@ from fedglmm_flower.site.ledger_chain import (
 )
 
 _WAIT_S = 60.0
+# Facts of a policy entry that say which signed version it follows.
+_SIGNED = ("version", "policy")
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,37 @@ class Ledger:
 
     path: Path
 
-    def allow(self, dataset: str, *, cap_nano: int, delta: float) -> None:
-        """Record the officer's cap for a dataset, if it is another than before."""
+    def allow(
+        self,
+        dataset: str,
+        *,
+        cap_nano: int,
+        delta: float,
+        signed: tuple[int, str] | None = None,
+    ) -> None:
+        """
+        Record the officer's cap for a dataset, if it is another than before.
+
+        Parameters
+        ----------
+        dataset : str
+            Whose budget.
+        cap_nano, delta : int, float
+            The cap, and the delta at which epsilon is stated.
+        signed : (int, str) or None
+            Number and digest of the signed version of the policy that says so.
+
+        Raises
+        ------
+        LedgerError
+            If a later version, or another one of this number, was in force before.
+        """
         with self._transaction(create=True) as connection:
-            now = _balances(connection).get(dataset)
-            if now is None or (now.cap_nano, now.delta) != (cap_nano, delta):
-                append(
-                    connection,
-                    "policy",
-                    dataset=dataset,
-                    cap_nano=cap_nano,
-                    delta=delta,
-                )
+            self._require_later(connection, signed)
+            version = {} if signed is None else dict(zip(_SIGNED, signed, strict=True))
+            told: dict[str, Any] = {"cap_nano": cap_nano, "delta": delta, **version}
+            if _allowed(connection, dataset) != told:
+                append(connection, "policy", dataset=dataset, **told)
         self._set_anchor()
 
     def stored(self, dataset: str, request: str) -> bytes | None:
@@ -158,6 +180,22 @@ class Ledger:
         with self._transaction() as connection:
             return list(entries(connection))
 
+    def _require_later(
+        self, connection: sqlite3.Connection, signed: tuple[int, str] | None
+    ) -> None:
+        """Refuse a policy that was set back."""
+        number, policy = (0, "") if signed is None else signed
+        for entry in entries(connection):
+            before = entry.facts.get(_SIGNED[0], 0)
+            other = before == number and entry.facts.get(_SIGNED[1], "") != policy
+            if before and (before > number or other):
+                found = f"version {number}" if number else "a policy that is not signed"
+                raise LedgerError(
+                    f"{self.path.name}: version {before} of the policy was in force "
+                    f"(entry {entry.seq}) and {found} is now; the latest version is "
+                    "required; restore policy-versions.toml and site.toml"
+                )
+
     @contextmanager
     def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """Everything inside is on the disk afterwards, or nothing is."""
@@ -230,6 +268,15 @@ def _answer(connection: sqlite3.Connection, dataset: str, request: str) -> bytes
         (dataset, request),
     ).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def _allowed(connection: sqlite3.Connection, dataset: str) -> dict[str, Any]:
+    """What the last policy entry of a dataset says."""
+    found: dict[str, Any] = {}
+    for entry in entries(connection):
+        if entry.kind == "policy" and entry.dataset == dataset:
+            found = entry.facts
+    return found
 
 
 def _is_paid(connection: sqlite3.Connection, dataset: str, request: str) -> bool:

@@ -20,6 +20,9 @@ class Policy:
     rows_per_statistic : float
         Fewest rows for each number that is sent (DataSHIELD's ``nfilter.glm`` of 0.33
         is about 3).
+    values_per_number : float
+        Fewest values of the table, patients by columns, for each number that is told
+        in all rounds of a study together.
     min_cell : int
         Smallest non-zero count that a release may determine, at least 3.
     dominance_one, dominance_two : float
@@ -51,6 +54,7 @@ class Policy:
     enabled: bool = True
     min_rows: int = 50
     rows_per_statistic: float = 3.0
+    values_per_number: float = 2.0
     min_cell: int = 5
     dominance_one: float = 0.50
     dominance_two: float = 0.67

@@ -59,6 +59,7 @@ def release_privately(
     site: str,
     key: bytes = b"",
     least: int = 1,
+    signed: tuple[int, str] | None = None,
 ) -> Released:
     """
     Answer a study with noise, paid from the dataset's budget.
@@ -88,6 +89,8 @@ def release_privately(
         The site's secret, for the digest of its rows.
     least : int
         Fewest sites of a study that the site takes part in.
+    signed : (int, str) or None
+        Number and digest of the signed version of the policy, for the ledger.
 
     Returns
     -------
@@ -122,6 +125,7 @@ def release_privately(
         privacy.dataset,
         cap_nano=nano(zcdp_of(privacy.budget_epsilon, privacy.delta), up=False),
         delta=privacy.delta,
+        signed=signed,
     )
 
     def draw() -> bytes:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, inf
+from math import ceil, floor, inf
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from fedglmm_flower.errors import (
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.score import Score, score_at
 from fedglmm_flower.site.answer import check_expected, require_apart
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.differencing import differencing
 from fedglmm_flower.site.finding import Finding
-from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.held_out import RowsOf
 from fedglmm_flower.site.mechanism import software_name
+from fedglmm_flower.site.memory import Answered, SiteMemory
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.point_rules import point_findings
 from fedglmm_flower.site.policy import Policy
@@ -52,9 +53,9 @@ def score(
     point: Point,
     *,
     site: str,
-    asked: AskedPoints,
+    asked: SiteMemory,
     privacy: Privacy | None = None,
-    frozen: FrozenSnapshots | None = None,
+    memory: SiteMemory | None = None,
 ) -> ReleasedScore:
     """
     Log-likelihood of a site's own rows at a point, with gradient and information.
@@ -75,11 +76,11 @@ def score(
         Where.
     site : str
         Name of this site.
-    asked : AskedPoints
-        What was answered before.
+    asked : SiteMemory
+        Where points are counted.
     privacy : Privacy or None
         The noise that the site adds, which has no budget for this; None for none.
-    frozen : FrozenSnapshots or None
+    memory : SiteMemory or None
         Which rows the site answered from before; None to keep no record.
 
     Raises
@@ -103,18 +104,19 @@ def score(
         )
     frame = _checked_frame(study, point)
     narrow = narrowed(study)
-    key = b"" if frozen is None else frozen.key()
+    key = b"" if memory is None else memory.key()
     unit = policy.unit
     found = summarise_clusters(
         narrow, source, site=site, name=lambda _: (), key=key, unit=unit
     )
     snapshot = found.snapshot
-    if frozen is not None:
-        frozen.require_same(study.digest, snapshot)
+    if memory is not None:
+        memory.require_same(study.digest, snapshot)
     # What is told of all rows and of those that are kept tells of the rows that are
     # held out as well: each part has to pass, whichever is asked.
     parts: dict[Part, tuple[RowsOf, Moments]] = {}
     summed: list[RowSets] = []
+    before = () if memory is None else memory.answers()
     for part in PARTS if study.held_out else PARTS[:1]:
         rows = RowsOf(source, study, part)
         if part == "all":
@@ -124,21 +126,31 @@ def score(
                 narrow, rows, site=site, name=lambda _: (), unit=unit
             )
         parts[part] = rows, told.clusters[()]
-        if frozen is not None:
+        if memory is not None:
             at = told.places[()]
             summed.append(row_sets([_placed(at, rows)], found.units))
-            require_score_apart(study, summed[-1], frame, policy, frozen)
+            require_score_apart(study, summed[-1], frame, policy, before)
     # Refusals tell too, of rows that the point has found: they count as answers do.
-    asked.admit(study.digest, digest_of(point), study.rounds)
+    asked.admit(
+        study.digest,
+        digest_of(point),
+        study.rounds,
+        numbers=numbers_of(frame.size) if point.part != "held-out" else 1,
+        allowed=numbers_allowed(study, found.clusters[()], policy),
+    )
     answers = {
         part: _cleared(narrow, rows, moments, policy, frame, point, site)
         for part, (rows, moments) in parts.items()
     }
     made, n_rows = answers[point.part]
-    if frozen is not None:
-        frozen.freeze(study.digest, snapshot)
-        for sets in summed:
-            frozen.remember(study.digest, sets, further=True)
+    if memory is not None:
+        memory.enter(
+            study.digest,
+            snapshot,
+            summed,
+            lambda known, sets: require_score_apart(study, sets, frame, policy, known),
+            further=True,
+        )
     whole = point.part != "held-out"
     lower = np.tril_indices(frame.size)
     return ReleasedScore(
@@ -159,7 +171,7 @@ def require_score_apart(
     rows: RowSets,
     frame: Frame,
     policy: Policy,
-    frozen: FrozenSnapshots,
+    before: Sequence[Answered],
 ) -> None:
     """
     Refuse a likelihood that tells of few rows by subtraction from an earlier answer.
@@ -178,7 +190,7 @@ def require_score_apart(
         whole = max(policy.min_rows, ceil(numbers))
         least = policy.min_cell
         require_apart(
-            frozen.differencing(study.digest, rows, least, whole, further=True)
+            differencing(before, study.digest, rows, least, whole, further=True)
         )
 
 
@@ -212,6 +224,20 @@ def _cleared(
     numbers = numbers_of(frame.size)
     refuse(point_findings(shares, moments, units, numbers, policy))
     return made, rows.n_rows
+
+
+def numbers_allowed(study: Study, moments: Moments, policy: Policy) -> float:
+    """
+    Numbers that a site tells of its rows in all rounds of a study together.
+
+    Each number is an equation in the values of the rows.  Rules for a single answer
+    see those of that answer; of many answers at points that somebody else has chosen
+    there would be as many as wanted.
+    """
+    if not policy.enabled:
+        return inf
+    values = moments.n_units * len(study.model.used_columns)
+    return floor(values / policy.values_per_number)
 
 
 def digest_of(point: Point) -> str:

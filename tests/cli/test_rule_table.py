@@ -126,7 +126,7 @@ def test_a_preview_looks_back_at_earlier_answers(tmp_path):
         return rules["differencing"]
 
     assert line(two)["worst"] == "none"
-    answer(read_study(one), here.source, here.policy, site="north", frozen=here.frozen)
+    answer(read_study(one), here.source, here.policy, site="north", memory=here.memory)
     assert (line(two)["worst"], line(two)["outcome"]) == ("3", "refuses")
     assert line(two)["required"] == "at least 5 or none"
     assert line(one)["outcome"] == "passes"

@@ -10,7 +10,7 @@ import pytest
 from examples.gusto.superlink import PrivateSuperLink, free_port
 from fedglmm_flower.coordinator import Result
 from fedglmm_flower.flower.server import RunConfig, run_round
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.memory import SiteMemory
 from tests.command import numbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,8 +69,8 @@ def check_rounds(federation, run_config, found) -> None:
     assert max(notes["one_round_shift_se"]) > 1e-3  # a step was taken
     assert numbers(found) == numbers(expected)
     for site in federation.study.sites:
-        inbox = federation.site_file(site).parent / "inbox"
-        assert AskedPoints(inbox / "points").count(federation.study.digest) == 2
+        memory = SiteMemory(federation.site_file(site).parent / "snapshots")
+        assert memory.points(federation.study.digest) == 2
 
 
 @pytest.mark.lengthy

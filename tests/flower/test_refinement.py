@@ -19,7 +19,7 @@ from fedglmm_flower.flower.rounds import Rounds, parse_rounds
 from fedglmm_flower.flower.server import RunConfig, run_round
 from fedglmm_flower.flower.simulate import simulate
 from fedglmm_flower.site import Policy
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.study import read_study, write_study
 from tests.command import numbers
 
@@ -180,11 +180,11 @@ def refined(federation, grid, steps=3, *, quorum=None):
 def test_sites_read_from_their_own_files(binary):
     """The deployed desk answers as a simulation's does, and counts the points."""
     found = refined(binary, binary.grid())
-    points = AskedPoints(binary.site_file("east").parent / "inbox" / "points")
+    points = SiteMemory(binary.site_file("east").parent / "snapshots")
     notes = found["diagnostics"]["refinement"]
 
     assert notes["state"] == "arrived"
-    assert points.count(binary.study.digest) == notes["rounds"] - 1
+    assert points.points(binary.study.digest) == notes["rounds"] - 1
     assert Result.load(binary.folder.path).to_dict() == found
     assert json.loads(binary.estimates("east").read_text())["fixed"] == found["fixed"]
 
@@ -232,7 +232,7 @@ def test_a_site_answers_no_more_points_than_approved(binary):
     """The count outlives the run: a second run does not start from nothing."""
     first = refined(binary, binary.grid())
     asked = first["diagnostics"]["refinement"]["rounds"] - 1
-    points = AskedPoints(binary.site_file("east").parent / "inbox" / "points")
+    points = SiteMemory(binary.site_file("east").parent / "snapshots")
     for k in range(binary.study.rounds - asked):
         points.admit(binary.study.digest, f"{k:064x}", binary.study.rounds)
     binary.run_id = "run-2"
@@ -240,7 +240,7 @@ def test_a_site_answers_no_more_points_than_approved(binary):
 
     # The same release gives the same points, so that most of them are free.
     assert again["diagnostics"]["refinement"]["state"] in ("arrived", "site-lost")
-    assert points.count(binary.study.digest) == binary.study.rounds
+    assert points.points(binary.study.digest) == binary.study.rounds
 
 
 def test_a_crash_between_rounds_keeps_the_one_round_result(binary, run_config):

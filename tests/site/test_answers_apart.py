@@ -1,11 +1,14 @@
 """Two answers from one table: what their difference tells, and who is in it."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from fedglmm_flower.errors import DisclosureError, PolicyError
-from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, release
+from fedglmm_flower.errors import DisclosureError, StorageError
+from fedglmm_flower.site import FrameSource, Policy, SiteMemory, release
 from fedglmm_flower.site.row_sets import RowSets
 from fedglmm_flower.study import Column
 from tests.site.conftest import COLUMNS, ask, patients
@@ -18,13 +21,13 @@ OTHER = ask("died ~ age + female + cost", "binomial", order=1)
 @pytest.fixture
 def frozen(tmp_path):
     """A site's memory."""
-    return FrozenSnapshots(tmp_path / "snapshots")
+    return SiteMemory(tmp_path / "snapshots")
 
 
 def answer(study, frame, frozen, policy=None):
     """What the site releases."""
     source = FrameSource(frame)
-    return release(study, source, policy or Policy(), site="north", frozen=frozen)
+    return release(study, source, policy or Policy(), site="north", memory=frozen)
 
 
 def without(table, column, rows):
@@ -49,7 +52,7 @@ def test_an_empty_cell_is_a_patient_by_subtraction(table, frozen):
         sums.append(released.clusters[0].values[names.index(("x", alone))])
     assert 60 + 10 * (sums[0] - sums[1]) == pytest.approx(frame.age[17])
 
-    fresh = FrozenSnapshots(frozen.folder.with_name("fresh"))
+    fresh = SiteMemory(frozen.folder.with_name("fresh"))
     answer(ONE, frame, fresh)
     with pytest.raises(DisclosureError, match="differencing: 1 rows"):
         answer(OTHER, frame, fresh)
@@ -62,11 +65,8 @@ def test_the_first_answer_is_given_and_the_second_refused(table, frozen):
     with pytest.raises(DisclosureError, match=r"differencing: [1-3] rows"):
         answer(ONE, frame, frozen)
     answer(OTHER, frame.iloc[::-1], frozen)
-    names = {path.suffix for path in frozen.folder.iterdir()}
-    kept = [path.stem for path in frozen.folder.glob("*.rows")]
 
-    assert names == {"", ".rows", ".snapshot"}
-    assert kept == [OTHER.digest]
+    assert [one.study for one in frozen.answers()] == [OTHER.digest]
 
 
 def test_equal_rows_and_many_differing_ones_are_answered(table, frozen):
@@ -114,8 +114,10 @@ def test_a_damaged_record_is_told(table, frozen):
     """What was answered is never guessed."""
     answer(ONE, table, frozen)
     for text in ("", "fedglmm rows 1", "fedglmm rows 1\n!", "fedglmm rows 1\nAAAA"):
-        (frozen.folder / f"{ONE.digest}.rows").write_text(text)
-        with pytest.raises(PolicyError, match="restore it from a backup"):
+        with closing(sqlite3.connect(frozen.path)) as base:
+            base.execute("UPDATE answer SET rows = ?", (text,))
+            base.commit()
+        with pytest.raises(StorageError, match="restore it from a backup"):
             answer(OTHER, table, frozen)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site import FrameSource, Policy
-from fedglmm_flower.site.asked_points import AskedPoints
 from fedglmm_flower.site.held_out import RowsOf
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.scored import Point
 from fedglmm_flower.site.scoring import score
 from tests.site.conftest import ask, patients
@@ -78,7 +78,7 @@ def test_of_held_out_rows_one_number_leaves(rows, tmp_path):
             Policy(),
             Point(1, 1, (-0.5, 0.2, 0.1, 0.0), which),
             site="north",
-            asked=AskedPoints(tmp_path / "points"),
+            asked=SiteMemory(tmp_path / "points"),
         )
 
     whole, kept, held = map(answer, ("all", "kept", "held-out"))
@@ -87,7 +87,7 @@ def test_of_held_out_rows_one_number_leaves(rows, tmp_path):
     assert kept.n_rows + held.n_rows == whole.n_rows == 400
     # At theta = 0 rows are independent.
     assert kept.value + held.value == pytest.approx(whole.value)
-    assert AskedPoints(tmp_path / "points").count(STUDY.digest) == 3
+    assert SiteMemory(tmp_path / "points").points(STUDY.digest) == 3
     with pytest.raises(StudyMismatchError, match="held_out"):
         answer("kept", study=replace(STUDY, held_out=0.0))
 
@@ -104,5 +104,5 @@ def test_every_part_passes_the_gate_whichever_is_asked(rows, tmp_path, which):
             Policy(),
             point,
             site="north",
-            asked=AskedPoints(tmp_path / "points"),
+            asked=SiteMemory(tmp_path / "points"),
         )

@@ -7,7 +7,7 @@ import pytest
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, FrameSource, Policy
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.scored import Point, ReleasedScore
 from fedglmm_flower.site.scoring import score
 from fedglmm_flower.study import Study
@@ -50,7 +50,7 @@ def answer(tmp_path):
             policy,
             Point(1, 1, tuple(map(float, values))),
             site="north",
-            asked=AskedPoints(tmp_path / "points"),
+            asked=SiteMemory(tmp_path / "points"),
         )
         return made, frame
 
@@ -112,4 +112,4 @@ def test_a_refused_point_is_counted(answer, rows, tmp_path):
     with pytest.raises(DisclosureError):
         answer(LEVEL, rows, [0.0, 0.0, -294.0, 3.0], [0.3])
 
-    assert AskedPoints(tmp_path / "points").count(LEVEL.digest) == 1
+    assert SiteMemory(tmp_path / "points").points(LEVEL.digest) == 1

@@ -66,13 +66,13 @@ def test_a_line_that_cannot_be_read_is_an_empty_record(damage, privacy, tmp_path
     """It is counted, adds nothing, and takes nothing from its neighbours."""
     source = csv_of(tmp_path / "rows.csv", DAMAGE[damage])
     lines = DAMAGE[damage].count(b"\r") + 1
-    empty = pd.DataFrame([dict.fromkeys(ROWS)] * lines, dtype=object)
+    empty = pd.DataFrame([dict.fromkeys(ROWS.columns)] * lines, dtype=object)
     whole = pd.concat([ROWS.astype(object), empty], ignore_index=True)
 
     assert same(summed(source, privacy), summed(FrameSource(whole), privacy))
     if damage not in ("no number", "nothing", "NUL", "carriage return"):
         with pytest.raises(DataError):
-            list(source.batches(list(ROWS), 100))
+            list(source.batches([*ROWS.columns], 100))
 
 
 @given(st.binary(max_size=60).filter(lambda line: line.strip(b"\r\n")))
@@ -189,4 +189,4 @@ def test_database_cells_of_any_type_are_cells(tmp_path):
     assert same(summed(source), summed(FrameSource(empty)))
     assert same(summed(source, PATIENTS), summed(FrameSource(empty), PATIENTS))
     with pytest.raises(DataError):
-        list(source.batches(list(ROWS), 100))
+        list(source.batches([*ROWS.columns], 100))

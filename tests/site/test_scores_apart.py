@@ -7,8 +7,7 @@ import pytest
 
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.glmm.frame import Frame
-from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, release
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site import FrameSource, Policy, SiteMemory, release
 from fedglmm_flower.site.scored import Point
 from fedglmm_flower.site.scoring import score
 from tests.site.conftest import COLUMNS, ask, patients
@@ -28,11 +27,11 @@ OTHER = ask("died ~ age + cost + (1 | hospital)", "binomial", order=1, rounds=9)
 @pytest.fixture
 def hospital(tmp_path):
     """One site: its memory, and what it says of the one round and at a point."""
-    frozen = FrozenSnapshots(tmp_path / "snapshots")
+    frozen = SiteMemory(tmp_path / "snapshots")
 
     def released(study, table, policy):
         source = FrameSource(table)
-        return release(study, source, policy, site="north", frozen=frozen)
+        return release(study, source, policy, site="north", memory=frozen)
 
     def scored(study, table, policy, part="all"):
         # All linear predictors are equal here.
@@ -43,8 +42,8 @@ def hospital(tmp_path):
             policy,
             Point(1, 1, nowhere, part),
             site="north",
-            asked=AskedPoints(tmp_path / "points"),
-            frozen=frozen,
+            asked=SiteMemory(tmp_path / "points"),
+            memory=frozen,
         )
 
     return released, scored

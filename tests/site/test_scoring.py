@@ -15,8 +15,7 @@ from fedglmm_flower.errors import (
     UsageError,
 )
 from fedglmm_flower.glmm.frame import Frame
-from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, Privacy
-from fedglmm_flower.site.asked_points import AskedPoints
+from fedglmm_flower.site import FrameSource, Policy, Privacy, SiteMemory
 from fedglmm_flower.site.scored import Point
 from fedglmm_flower.site.scoring import score
 from tests.site.conftest import ask
@@ -46,7 +45,7 @@ def answer(rows, tmp_path):
             policy,
             point,
             site="north",
-            asked=AskedPoints(tmp_path / "points"),
+            asked=SiteMemory(tmp_path / "points"),
             **parts,
         )
 
@@ -119,7 +118,7 @@ def test_a_table_that_is_refused_counts_for_nothing(answer, rows, tmp_path):
     with pytest.raises(DataError):
         answer(table=rows.drop(columns="age"))
 
-    assert AskedPoints(tmp_path / "points").count(STUDY.digest) == 0
+    assert SiteMemory(tmp_path / "points").points(STUDY.digest) == 0
 
 
 def test_refusals_are_no_oracle(answer):
@@ -134,8 +133,8 @@ def test_refusals_are_no_oracle(answer):
 
 def test_later_rounds_come_from_the_same_rows(answer, rows, tmp_path):
     """A table that changed between two points would tell who was added."""
-    frozen = FrozenSnapshots(tmp_path / "snapshots")
-    answer(frozen=frozen)
+    frozen = SiteMemory(tmp_path / "snapshots")
+    answer(memory=frozen)
 
     with pytest.raises(SnapshotError):
-        answer(table=rows.head(199), frozen=frozen)
+        answer(table=rows.head(199), memory=frozen)

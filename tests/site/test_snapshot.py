@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedglmm_flower.errors import SnapshotError
-from fedglmm_flower.site import FrameSource, FrozenSnapshots, Policy, release
+from fedglmm_flower.site import FrameSource, Policy, SiteMemory, release
 from fedglmm_flower.site.snapshot import Snapshot
 from fedglmm_flower.site.summarise import summarise_clusters
 from tests.site.conftest import LENIENT, STUDIES, ask
@@ -123,7 +123,7 @@ def test_a_cluster_column_counts(table):
 @pytest.fixture
 def frozen(tmp_path):
     """A site's record, before any study."""
-    return FrozenSnapshots(tmp_path / "snapshots")
+    return SiteMemory(tmp_path / "snapshots")
 
 
 def test_a_study_is_answered_from_one_table_alone(table, frozen):
@@ -131,15 +131,17 @@ def test_a_study_is_answered_from_one_table_alone(table, frozen):
     study, other = STUDIES["logit"], STUDIES["gaussian"]
     changed = table.assign(died=[1 - table["died"][0], *table["died"][1:]])
 
-    first = release(study, FrameSource(table), LENIENT, site="north", frozen=frozen)
-    again = release(study, FrameSource(table), LENIENT, site="north", frozen=frozen)
+    first = release(study, FrameSource(table), LENIENT, site="north", memory=frozen)
+    again = release(study, FrameSource(table), LENIENT, site="north", memory=frozen)
     with pytest.raises(SnapshotError, match="restore the table") as caught:
-        release(study, FrameSource(changed), LENIENT, site="north", frozen=frozen)
-    release(other, FrameSource(changed), LENIENT, site="north", frozen=frozen)
+        release(study, FrameSource(changed), LENIENT, site="north", memory=frozen)
+    release(other, FrameSource(changed), LENIENT, site="north", memory=frozen)
 
     assert first.clusters == again.clusters
     assert caught.value.code == "data-changed"
-    assert frozen.of(study.digest) == snapshot_of(table, study, key=frozen.key())
+    assert frozen.snapshot_of(study.digest) == snapshot_of(
+        table, study, key=frozen.key()
+    )
 
 
 def test_what_the_gate_refuses_freezes_nothing(table, frozen):
@@ -147,7 +149,7 @@ def test_what_the_gate_refuses_freezes_nothing(table, frozen):
     strict = Policy(min_rows=10_000)
     with pytest.raises(Exception, match="rows"):
         release(
-            STUDIES["logit"], FrameSource(table), strict, site="north", frozen=frozen
+            STUDIES["logit"], FrameSource(table), strict, site="north", memory=frozen
         )
 
-    assert frozen.of(STUDIES["logit"].digest) is None
+    assert frozen.snapshot_of(STUDIES["logit"].digest) is None

@@ -12,12 +12,11 @@ from fedglmm_flower.errors import DisclosureError, StudyMismatchError
 from fedglmm_flower.site import CsvSource, FrameSource, Policy, release
 from fedglmm_flower.site import summarise as module
 from fedglmm_flower.site.answer import answer
-from fedglmm_flower.site.asked_points import AskedPoints
 from fedglmm_flower.site.clusters import clear_site
 from fedglmm_flower.site.database import Database
-from fedglmm_flower.site.frozen import FrozenSnapshots
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.leverage import leverages
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.parquet import ParquetSource
 from fedglmm_flower.site.released import REMAINDER
 from fedglmm_flower.site.scored import Point
@@ -246,14 +245,14 @@ def test_many_rows_of_one_patient_are_one_by_subtraction(tmp_path):
     frame.loc[:5, "cost"] = np.nan
     other = replace(STUDY, formula="died ~ age + cost + (1 | hospital)")
     for policy, refused in ((ROWS, False), (UNITS, True)):
-        frozen = FrozenSnapshots(tmp_path / str(refused))
+        frozen = SiteMemory(tmp_path / str(refused))
         source = FrameSource(frame)
-        answer(STUDY, source, policy, site="north", frozen=frozen)
+        answer(STUDY, source, policy, site="north", memory=frozen)
         if not refused:
-            answer(other, source, policy, site="north", frozen=frozen)
+            answer(other, source, policy, site="north", memory=frozen)
             continue
         with pytest.raises(DisclosureError, match="differencing"):
-            answer(other, source, policy, site="north", frozen=frozen)
+            answer(other, source, policy, site="north", memory=frozen)
 
 
 def test_a_likelihood_is_judged_by_units(tmp_path):
@@ -264,7 +263,7 @@ def test_a_likelihood_is_judged_by_units(tmp_path):
     def asked(frame, policy):
         return score(
             study, FrameSource(frame), policy, point,
-            site="north", asked=AskedPoints(tmp_path),
+            site="north", asked=SiteMemory(tmp_path),
         )  # fmt: skip
 
     assert asked(visits(), UNITS).value == asked(visits(), ROWS).value

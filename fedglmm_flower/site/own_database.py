@@ -1,0 +1,72 @@
+"""A SQLite file of the site's own: one writer at a time, on the disk when it ends."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fedglmm_flower.errors import StorageError
+from fedglmm_flower.study.whole_file import write_new
+
+_WAIT: Final = 60.0  # seconds for another process of the site to finish
+
+
+@dataclass(frozen=True)
+class OwnDatabase:
+    """
+    A file that only its owner may read; nothing in it leaves the site.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made whole, with its tables, when it is first written.
+    schema : str
+        Statements that make the tables, each but the last ended by ``;``.
+    """
+
+    path: Path
+    schema: str
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """
+        All that is done inside, or nothing; what is read inside stays true.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be read or written, or is damaged.
+        """
+        try:
+            if not self.path.exists():
+                self._make()
+            # To SQLite a file that was cut off to nothing is a new one.
+            if self.path.stat().st_size == 0:
+                raise sqlite3.DatabaseError("the file is empty")
+            base = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
+            with closing(base):
+                base.execute("PRAGMA synchronous = FULL")
+                base.execute("BEGIN IMMEDIATE")
+                yield base
+                base.execute("COMMIT")  # closing without it rolls back
+        except (sqlite3.Error, OSError) as error:
+            found = getattr(error, "strerror", None) or str(error)
+            raise StorageError(
+                f"{self.path}: cannot be written or read ({found}); the site's own "
+                "record of its answers is required, so nothing was sent; make room, or "
+                "correct its permissions or restore it, and run again"
+            ) from None
+
+    def _make(self) -> None:
+        """With its tables from the first byte on, by whoever is quickest."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.executescript(self.schema)
+            content = fresh.serialize()
+        try:
+            write_new(self.path, content)
+        except StorageError:
+            if not self.path.exists():
+                raise
