@@ -11,6 +11,7 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
@@ -86,7 +87,9 @@ def value_rules(
     Values of numeric columns: few values are levels, and few exceptions are patients.
 
     Power sums of up to p determine up to p records that differ from all others, and
-    so do the gamma functions of a count at p shapes.
+    so do the gamma functions of a count at p shapes.  Together these tell how many rows
+    have each count, however many counts there are; tails of single rows are ordinary,
+    so that the officer is warned of them.
     """
     powers = [
         e
@@ -110,11 +113,33 @@ def value_rules(
         )
         few = found.few()
         if few is None:
+            if shapes and name in told:
+                yield from _frequencies(name, found, moments, policy)
             continue
         values, table = few
         cells = [f"{name} = {value:g}" for value in values]
         for what, counts in _told(table, moments).items():
             yield _smallest("values", name, what, counts, cells, policy.min_cell)
+
+
+def _frequencies(
+    name: str, found: ValueCounts, moments: Moments, policy: Policy
+) -> Iterator[Finding]:
+    """Warn of counts that few have, of whom a negative binomial release tells."""
+    if found.counts is None or found.values is None:
+        return
+    rows = found.counts.rows
+    rare = (rows > 0) & (rows < policy.min_cell)
+    if rare.any():
+        largest = found.values.max()
+        yield Finding(
+            "values",
+            True,
+            f"WARNING values: the release tells how many {moments.counted} have each "
+            f"{name}, and {rare.sum()} of its values fewer than {policy.min_cell} have "
+            "(cut the largest counts, or accept it)",
+            f"largest {name} = {largest:g}: {rows[found.values.argmax()]:g}",
+        )
 
 
 def demanded_cells(
