@@ -11,6 +11,7 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.unit_values import UnitValues
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
@@ -114,7 +115,7 @@ def value_rules(
         few = found.few()
         if few is None:
             if shapes and name in told:
-                yield from _frequencies(name, found, moments, policy)
+                yield from _frequencies(name, found, moments.counted, policy.min_cell)
             continue
         values, table = few
         cells = [f"{name} = {value:g}" for value in values]
@@ -123,23 +124,21 @@ def value_rules(
 
 
 def _frequencies(
-    name: str, found: ValueCounts, moments: Moments, policy: Policy
+    name: str, found: ValueCounts | UnitValues, counted: str, least: int
 ) -> Iterator[Finding]:
     """Warn of counts that few have, of whom a negative binomial release tells."""
-    if found.counts is None or found.values is None:
+    told = f"WARNING values: the release tells how many rows have each {name}"
+    cut = "(cut the largest counts, or accept it)"
+    if isinstance(found, UnitValues) or found.values is None or found.counts is None:
+        few = f"it is not known here which {name} fewer than {least} {counted} have"
+        yield Finding("values", True, f"{told}; {few} {cut}")
         return
     rows = found.counts.rows
-    rare = (rows > 0) & (rows < policy.min_cell)
-    if rare.any():
-        largest = found.values.max()
-        yield Finding(
-            "values",
-            True,
-            f"WARNING values: the release tells how many {moments.counted} have each "
-            f"{name}, and {rare.sum()} of its values fewer than {policy.min_cell} have "
-            "(cut the largest counts, or accept it)",
-            f"largest {name} = {largest:g}: {rows[found.values.argmax()]:g}",
-        )
+    rare = int(((rows > 0) & (rows < least)).sum())
+    if rare:
+        few = f"{rare} of its values fewer than {least} {counted} have"
+        largest = f"largest {name} = {found.values[-1]:g}: {rows[-1]:g} {counted}"
+        yield Finding("values", True, f"{told}, and {few} {cut}", largest)
 
 
 def demanded_cells(

@@ -315,8 +315,8 @@ def test_many_counts_of_a_negative_binomial_are_warned_of(table):
     table.loc[:3, "count"] = 17.0
     (told,) = warned(study, table)
 
-    assert "1 of its values fewer than 5 have" in told
-    assert told.endswith("largest count = 17: 4")
+    assert "1 of its values fewer than 5 rows have" in told
+    assert told.endswith("largest count = 17: 4 rows")
     assert warned(ask("count ~ age", "poisson", order=1), table) == []
 
 
