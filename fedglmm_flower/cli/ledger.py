@@ -33,6 +33,8 @@ def show(ledger: _File = Path("site.toml")) -> None:
         for entry in entries:
             if entry.dataset == dataset:
                 price = f"rho {entry.rho_nano / NANO:.6f}" if entry.rho_nano else ""
+                if "version" in entry.facts:
+                    price = f"version {entry.facts['version']} of the policy"
                 line = f"  {entry.seq:>5}  {entry.at}  {entry.kind:<8}"
                 typer.echo(f"{line}{entry.request[:16]:<18}{price}".rstrip())
 

@@ -34,6 +34,7 @@ def noise_preview(study: Study, privacy: Privacy) -> dict[str, Any]:
         "relation": privacy.relation,
         "unit": privacy.unit_column or "row",
         "rho": zcdp_of(privacy.epsilon, privacy.delta),
+        "further": None if not study.rounds else "refused",
         "noise_in_records": multiplier * DISTANCE[privacy.relation],
     }
 
@@ -50,5 +51,10 @@ def noise_text(site: str, plain: dict[str, Any]) -> str:
         f"  each number is blurred by about {plain['noise_in_records']:.1f} of the "
         "largest records\n"
         f"  costs rho {plain['rho']:.6f} of the budget of {plain['dataset']!r}, once\n"
-        "  nothing of this was decided by a row, and none was read"
+        + (
+            "  the study's further rounds are refused: no likelihood has noise\n"
+            if plain["further"]
+            else ""
+        )
+        + "  nothing of this was decided by a row, and none was read"
     )

@@ -8,6 +8,7 @@ from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.site import Policy
 from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.further import Further, further
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.moments import SiteMoments
 from fedglmm_flower.site.rule_table import rule_table
@@ -66,6 +67,8 @@ class Preview:
         What becomes of clusters that do not pass.
     refused : DisclosureError or None
         Why nothing leaves.
+    further : Further or None
+        What may be asked after the one round.
     """
 
     offer: tuple[str, int]
@@ -74,6 +77,7 @@ class Preview:
     parts: list[Part]
     small: dict[str, Any] | None
     refused: DisclosureError | None
+    further: Further | None = None
 
 
 def preview_of(
@@ -82,6 +86,7 @@ def preview_of(
     policy: Policy,
     clear: Callable[[], ClearedSite],
     between: Sequence[Finding] = (),
+    answered: int = 0,
 ) -> Preview:
     """
     Ask the gate, and keep what it says.
@@ -98,6 +103,8 @@ def preview_of(
         The gate.
     between : sequence of Finding
         What it finds between this study and earlier ones, once it was asked.
+    answered : int
+        Points of the study that were asked already.
     """
     model = study.moment_model
     refused: DisclosureError | None = None
@@ -126,4 +133,7 @@ def preview_of(
             rows, units = moments.n_rows, moments.units
             parts.append(Part(path, rows, (*findings, *between), [], units))
     n_rows = sum(moments.n_rows for moments in found.clusters.values())
-    return Preview(offer, n_rows, found.n_missing, parts, small, refused)
+    told = sum(len(part.lines) for part in parts)
+    units = found.counted(found.clusters)
+    later = further(study, units, policy, told, answered)
+    return Preview(offer, n_rows, found.n_missing, parts, small, refused, later)

@@ -1,6 +1,7 @@
 """A preview as JSON and for people: rules as a table, numbers in words."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -30,6 +31,7 @@ def preview_plain(
         "n_rows": shown.n_rows,
         "n_missing": shown.n_missing,
         "outside": _outside(shown),
+        "further": None if shown.further is None else asdict(shown.further),
     }
     if not asked.clusters:
         (part,) = shown.parts
@@ -72,6 +74,15 @@ def print_preview(
         rows = "too few rows to be counted" if told is None else f"{told} rows"
         done = shown.small["treatment"].replace("_", " ")
         say(f"  {shown.small['clusters']} clusters are {done}, {rows}\n")
+    if shown.further is not None:
+        later = shown.further
+        say(
+            f"  afterwards: up to {later.rounds} likelihoods of {later.numbers} "
+            "numbers each, at points that the coordinator chooses; the gate judges "
+            "them then; "
+            f"by values_per_number {later.allowed} of them are answered; "
+            f"{later.answered} were asked so far\n"
+        )
     for part in shown.parts:
         if asked.clusters:
             kept = "" if part.lines else ", does not leave by its name"

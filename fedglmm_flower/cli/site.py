@@ -87,7 +87,8 @@ def preview(
         require_apart(apart)
         return one
 
-    shown = preview_of(asked, found, here.policy, cleared, between)
+    points = memory.points(asked.digest)
+    shown = preview_of(asked, found, here.policy, cleared, between, points)
     if as_json:
         plain = preview_plain(shown, asked, here, version)
         typer.echo(json.dumps(plain, ensure_ascii=False))

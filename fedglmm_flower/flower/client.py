@@ -10,6 +10,7 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 
 from fedglmm_flower.errors import EnvelopeError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import (
     Delivery,
     Received,
@@ -25,7 +26,6 @@ from fedglmm_flower.flower.records import (
     read_score_request,
     reply_content,
 )
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.flower.site_log import LOG_NAME, write_detail
 
 STATE = "fedglmm"

@@ -17,21 +17,23 @@ from fedglmm_flower.envelope import (
     decode_result,
     encode_release,
     read_header,
-    read_identity,
-    read_public,
     seal,
     unseal,
 )
-from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.envelope.policy_versions import PolicyVersion
-from fedglmm_flower.errors import EnvelopeError, LedgerError, StudyMismatchError
+from fedglmm_flower.errors import (
+    EnvelopeError,
+    LedgerError,
+    StorageError,
+    StudyMismatchError,
+)
 from fedglmm_flower.flower.admission import (
     admit,
     approved_digest,
     check_parties,
     utc_now,
 )
-from fedglmm_flower.flower.approvals import APPROVALS, Approval, read_approvals
+from fedglmm_flower.flower.approvals import Approval
 from fedglmm_flower.flower.exchange import (
     Delivery,
     Received,
@@ -39,9 +41,8 @@ from fedglmm_flower.flower.exchange import (
     ScoreRequest,
     SealedRelease,
 )
-from fedglmm_flower.flower.policy_in_force import policy_in_force
 from fedglmm_flower.flower.score_answer import answer_point
-from fedglmm_flower.flower.site_log import LOG_NAME, write_detail, write_note
+from fedglmm_flower.flower.site_log import write_detail, write_note
 from fedglmm_flower.site import (
     Ledger,
     Policy,
@@ -49,11 +50,9 @@ from fedglmm_flower.site import (
     RecordSource,
     SiteMemory,
     Wire,
-    read_site_config,
     release_privately,
 )
 from fedglmm_flower.site.answer import answer
-from fedglmm_flower.site.answers import NAME as ANSWERS
 from fedglmm_flower.site.answers import AnswerStore, ReleaseKey
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.fit_check import fit_check
@@ -215,6 +214,7 @@ class SiteDesk:
         )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
+        self._require_memory()
         version = self.require_policy(identity.public)
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
@@ -235,6 +235,17 @@ class SiteDesk:
             )
         digest = None if admitted is None else admitted.digest
         return study, identity, coordinator, digest, version
+
+    def _require_memory(self) -> None:
+        """A memory that is gone would be taken for one of nothing."""
+        if self.memory is None or self.answers is None or self.memory.path.exists():
+            return
+        if self.answers.has_answers():
+            raise StorageError(
+                f"{self.memory.path}: is missing, and {self.answers.path} holds "
+                "answers; what they were of, and which policy was in force, must be "
+                "known; restore it from a backup, or correct 'snapshots' in site.toml"
+            )
 
     def _answered(
         self, study: Study, version: PolicyVersion | None
@@ -343,55 +354,3 @@ class SiteDesk:
     def _store(self, name: str, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         write_whole(self.inbox / name, text.encode())
-
-
-def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
-    """
-    The desk that a ``site.toml`` describes.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder also takes the site's log.
-    ask : callable
-        Gives the passphrase of a key file; from the environment when left out.
-
-    Returns
-    -------
-    SiteDesk
-        Its key files are read when they are needed.
-
-    Raises
-    ------
-    PolicyError
-        If the file is missing or malformed.
-    """
-    config = read_site_config(path)
-
-    def keys() -> tuple[Identity, PublicIdentity]:
-        own = config.identity_path
-        return (
-            read_identity(own, ask(own)),
-            read_public(config.coordinator_path),
-        )
-
-    def require_policy(own: PublicIdentity) -> PolicyVersion | None:
-        return policy_in_force(path, config, own)
-
-    return SiteDesk(
-        site=config.site,
-        source=config.source,
-        policy=config.policy,
-        keys=keys,
-        approved=config.approved,
-        inbox=config.inbox,
-        log=path.parent / LOG_NAME,
-        memory=config.memory,
-        approvals=read_approvals(path.parent / APPROVALS),
-        require_manifest=config.require_manifest,
-        # Not beside site.toml, whose folder may be read-only.
-        answers=AnswerStore(config.inbox / ANSWERS),
-        privacy=config.privacy,
-        ledger=config.ledger,
-        require_policy=require_policy,
-    )

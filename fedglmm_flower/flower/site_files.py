@@ -6,9 +6,9 @@ from typing import Final
 from fedglmm_flower.envelope import MAX_SEALED, read_header
 from fedglmm_flower.envelope.passphrase import Ask, ambient_passphrase
 from fedglmm_flower.errors import DataError, EnvelopeError, StorageError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Delivery, Request
 from fedglmm_flower.flower.own_manifest import read_manifest_file
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.study import read_study
 from fedglmm_flower.study.whole_file import write_new
 

@@ -116,6 +116,13 @@ class AnswerStore:
             ).fetchone()
         return self._checked(*row)
 
+    def has_answers(self) -> bool:
+        """Whether anything was ever released from this file."""
+        if not self.path.exists():
+            return False
+        with self._open() as base:
+            return base.execute("SELECT 1 FROM release").fetchone() is not None
+
     def answer(
         self, key: ReleaseKey, place: Sequence[str], seal: Callable[[], bytes]
     ) -> bytes:

@@ -184,17 +184,20 @@ class Ledger:
         self, connection: sqlite3.Connection, signed: tuple[int, str] | None
     ) -> None:
         """Refuse a policy that was set back."""
-        number, policy = (0, "") if signed is None else signed
-        for entry in entries(connection):
-            before = entry.facts.get(_SIGNED[0], 0)
-            other = before == number and entry.facts.get(_SIGNED[1], "") != policy
-            if before and (before > number or other):
-                found = f"version {number}" if number else "a policy that is not signed"
-                raise LedgerError(
-                    f"{self.path.name}: version {before} of the policy was in force "
-                    f"(entry {entry.seq}) and {found} is now; the latest version is "
-                    "required; restore policy-versions.toml and site.toml"
-                )
+        told = [entry for entry in entries(connection) if _SIGNED[0] in entry.facts]
+        if not told:
+            return
+        before: int = told[-1].facts[_SIGNED[0]]
+        number, policy = signed or (0, "")
+        other = before == number and told[-1].facts[_SIGNED[1]] != policy
+        if before > number or other:
+            found = f"version {number}" if number else "a policy that is not signed"
+            raise LedgerError(
+                f"{self.path.name}: version {before} of the policy was in force "
+                f"(entry {told[-1].seq}) and {found}{' of other content' * other} is "
+                "now; the latest version is required; restore policy-versions.toml "
+                "and site.toml"
+            )
 
     @contextmanager
     def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:

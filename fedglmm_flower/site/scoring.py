@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, floor, inf
+from math import ceil, inf
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fedglmm_flower.glmm.score import Score, score_at
 from fedglmm_flower.site.answer import check_expected, require_apart
 from fedglmm_flower.site.differencing import differencing
 from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.further import numbers_allowed
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.held_out import RowsOf
 from fedglmm_flower.site.mechanism import software_name
@@ -136,7 +137,7 @@ def score(
         digest_of(point),
         study.rounds,
         numbers=numbers_of(frame.size) if point.part != "held-out" else 1,
-        allowed=numbers_allowed(study, found.clusters[()], policy),
+        allowed=numbers_allowed(study, found.counted(found.clusters), policy),
     )
     answers = {
         part: _cleared(narrow, rows, moments, policy, frame, point, site)
@@ -224,20 +225,6 @@ def _cleared(
     numbers = numbers_of(frame.size)
     refuse(point_findings(shares, moments, units, numbers, policy))
     return made, rows.n_rows
-
-
-def numbers_allowed(study: Study, moments: Moments, policy: Policy) -> float:
-    """
-    Numbers that a site tells of its rows in all rounds of a study together.
-
-    Each number is an equation in the values of the rows.  Rules for a single answer
-    see those of that answer; of many answers at points that somebody else has chosen
-    there would be as many as wanted.
-    """
-    if not policy.enabled:
-        return inf
-    values = moments.n_units * len(study.model.used_columns)
-    return floor(values / policy.values_per_number)
 
 
 def digest_of(point: Point) -> str:

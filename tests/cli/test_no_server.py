@@ -227,13 +227,15 @@ def test_what_is_not_the_sites_answer_is_refused_by_name(copied, fault):
 
 
 def test_changed_rows_are_refused_and_two_releases_are_not_chosen_between(copied):
-    """First at the site; where its record was lost, by the coordinator."""
+    """First at the site; where all its records are lost, by the coordinator."""
     with (copied.config("a").parent / "data.csv").open("a") as file:
         file.write(small_table().iloc[[0]].to_csv(index=False, header=False))
     second = copied.root / "second.sealed"
     refused(copied.release("a", second), 2, "data-changed", "table has changed")
     assert not second.exists()
     shutil.rmtree(copied.config("a").parent / "snapshots")
+    refused(copied.release("a", second), 2, "storage-failed", "is missing, and")
+    shutil.rmtree(copied.inbox("a"))
     assert copied.release("a", second).status == 0
     ended = copied.combine(*copied.sealed(), second)
 

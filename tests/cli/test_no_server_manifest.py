@@ -17,8 +17,8 @@ from fedglmm_flower.envelope import (
     split_signed,
 )
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, add_approval
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.flower.site_files import FIRST_RUN, run_of
 from tests.command import GAUSSIAN, fedglmm, numbers, refused, small_table
 from tests.no_server import SITES, Consortium, consortium

@@ -1,6 +1,7 @@
 """What an officer is shown: every rule with its threshold and the worst value found."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from fedglmm_flower.site.answer import answer
 from fedglmm_flower.site.gate import inspect
 from fedglmm_flower.site.rule_table import RULES, rule_table
 from fedglmm_flower.site.summarise import summarise
-from fedglmm_flower.study import read_study
+from fedglmm_flower.study import read_study, write_study
 from tests.command import fedglmm
 from tests.site.conftest import ask, patients
 
@@ -130,3 +131,23 @@ def test_a_preview_looks_back_at_earlier_answers(tmp_path):
     assert (line(two)["worst"], line(two)["outcome"]) == ("3", "refuses")
     assert line(two)["required"] == "at least 5 or none"
     assert line(one)["outcome"] == "passes"
+
+
+def test_a_preview_says_how_much_may_be_asked_afterwards(tmp_path):
+    """Of a thousand approved points those that the values of the rows allow."""
+    path = site_of(tmp_path, patients(400))
+    drafted = study_of(tmp_path, "died ~ age + female + (1 | hospital)")
+    write_study(replace(read_study(drafted), rounds=1000), tmp_path / "more.toml")
+    more = ("site", "preview", path, "--study", tmp_path / "more.toml")
+    shown = json.loads(fedglmm(*more, "--json").out)
+    told = len(shown["statistics"])
+    allowed = (400 * 3 // 2 - told) // 15
+
+    assert shown["further"] == {
+        "rounds": 1000, "numbers": 15, "allowed": allowed, "answered": 0,
+    }  # fmt: skip
+    text = " ".join(fedglmm(*more).out.split())
+    assert "up to 1000 likelihoods of 15 numbers each" in text
+    assert f"by values_per_number {allowed} of them are answered" in text
+    once = fedglmm("site", "preview", path, "--study", drafted, "--json").out
+    assert json.loads(once)["further"] is None

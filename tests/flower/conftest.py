@@ -24,12 +24,13 @@ from fedglmm_flower.envelope import (
 )
 from fedglmm_flower.flower.approvals import APPROVALS, Approval, add_approval
 from fedglmm_flower.flower.client import desk_of_node, make_client_app
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.coordinator_desk import CoordinatorDesk, CoordinatorKeys
 from fedglmm_flower.flower.exchange import Request, no_tick
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.in_process import InProcessGrid
 from fedglmm_flower.flower.run_folder import RunFolder
-from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
+from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.strategy import OneRoundGlmm
 from fedglmm_flower.site import Released
 from fedglmm_flower.study import Column, Study, write_study

@@ -29,11 +29,11 @@ from fedglmm_flower.flower.approvals import (
     add_approval,
     read_approvals,
 )
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Delivery
 from fedglmm_flower.flower.own_manifest import check_own_manifest, read_manifest_file
 from fedglmm_flower.flower.refit import refit
 from fedglmm_flower.flower.server import RunConfig, run_round
-from fedglmm_flower.flower.site_desk import desk_of
 from tests.flower.conftest import DAY, NOW, write_site_file
 
 

@@ -10,11 +10,12 @@ from fedglmm_flower.envelope import read_header, sign_manifest, split_signed
 from fedglmm_flower.envelope.rotation import rotate_identity
 from fedglmm_flower.errors import SnapshotError
 from fedglmm_flower.flower.client import desk_of_node
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
 from fedglmm_flower.flower.files import file_name
 from fedglmm_flower.flower.resume import resume
 from fedglmm_flower.flower.server import RunConfig, run_round
-from fedglmm_flower.flower.site_desk import SiteDesk, desk_of
+from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.site_files import receive_file
 from tests.command import numbers
 from tests.flower.conftest import DAY, NOW, Signed, write_site_file

@@ -9,8 +9,8 @@ import pytest
 
 from fedglmm_flower.envelope import Binding, encode_result, seal
 from fedglmm_flower.errors import BudgetError, LedgerError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Delivery, Request
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.glmm import fit
 from fedglmm_flower.site import Ledger, read_site_config
 from fedglmm_flower.site.features import Features

@@ -1,15 +1,18 @@
 """A node under a policy that must be signed, and under one that asks for sites."""
 
+import hashlib
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from fedglmm_flower.envelope import read_identity
 from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, sign_version
-from fedglmm_flower.errors import PolicyError, StudyMismatchError
+from fedglmm_flower.errors import PolicyError, StorageError, StudyMismatchError
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
-from fedglmm_flower.flower.site_desk import desk_of
 from fedglmm_flower.site import read_site_config
+from fedglmm_flower.study import write_study
 from tests.command import fedglmm
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -56,6 +59,73 @@ def test_a_policy_that_must_be_signed_is_none_before(federation):
     sign(federation)
 
     assert ask(federation).site == "east"
+
+
+def test_a_policy_that_was_set_back_is_not_in_force(federation):
+    """By one version or by two, with its signatures, or with none and none asked."""
+    path = federation.site_file("east")
+    versions = path.parent / POLICY_VERSIONS
+    before = []
+    for least in (9, 7, 5):
+        text = path.read_text().split("[disclosure]")[0]
+        path.write_text(text + f"[disclosure]\nmin_cell = {least}\n")
+        sign(federation)
+        assert ask(federation).site == "east"
+        before.append((path.read_bytes(), versions.read_bytes()))
+    for policy, signed in before[:2]:
+        path.write_bytes(policy)
+        versions.write_bytes(signed)
+        refused = r"version 3 of the policy was in force"
+        with pytest.raises(PolicyError, match=refused):
+            ask(federation)
+    versions.unlink()
+    path.write_text(path.read_text() + "[policy]\nsigned = false\n")
+    with pytest.raises(PolicyError, match=refused):
+        ask(federation)
+    asked = federation.root / "asked.toml"
+    write_study(federation.study, asked)
+    for act in ("sign-policy", "preview"):
+        study = ("--study", asked) * (act == "preview")
+        ended = fedglmm("site", act, path, *study)
+        assert "version 3 of the policy was in force" in ended.err + ended.out
+    assert not versions.exists()
+
+    path.write_bytes(before[2][0])
+    versions.write_bytes(before[2][1])
+    assert ask(federation).site == "east"
+
+
+def test_a_signature_of_nobody_puts_nothing_in_force(federation):
+    """Forged in the file, in the version or in the chain before it."""
+    path = federation.site_file("east")
+    versions = path.parent / POLICY_VERSIONS
+    sign(federation)
+    text = path.read_text() + "# a change\n"
+    path.write_text(text)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    signed = versions.read_text()
+    old = re.search('policy = "([0-9a-f]{64})"', signed)
+    assert old
+    entry = signed[signed.index("[[version]]") :]
+    later = entry.replace("number = 1", "number = 2").replace(old[1], digest)
+    for forged in (signed.replace(old[1], digest), signed + "\n" + later):
+        versions.write_text(forged)
+        with pytest.raises(PolicyError):
+            ask(federation)
+
+
+def test_a_memory_that_is_gone_is_missed(federation):
+    """Removed, or looked for where none is: what was answered must be known."""
+    path = federation.site_file("east")
+    assert ask(federation).site == "east"
+    text = path.read_text()
+    path.write_text(text.replace("[data]", 'snapshots = "elsewhere"\n[data]', 1))
+    with pytest.raises(StorageError, match="is missing, and"):
+        ask(federation)
+    path.write_text(text)
+    (path.parent / "snapshots" / "memory.sqlite").unlink()
+    with pytest.raises(StorageError, match="is missing, and"):
+        ask(federation)
 
 
 def test_the_key_of_another_signs_no_policy(federation):

@@ -4,8 +4,8 @@ import pytest
 
 from fedglmm_flower.errors import StudyMismatchError
 from fedglmm_flower.flower import site_desk
+from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
-from fedglmm_flower.flower.site_desk import desk_of
 
 
 def test_nothing_unapproved_is_parsed(federation, monkeypatch):

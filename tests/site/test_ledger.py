@@ -159,6 +159,24 @@ def test_a_cap_is_recorded_when_it_changes(ledger):
     assert caps == [60, 90, 20]
 
 
+def test_a_cap_follows_the_latest_signed_policy(ledger):
+    """Neither an older version, nor another of its number, nor one without a name."""
+    allow = {"cap_nano": 60, "delta": 1e-6}
+    one, two, other = ("1" * 64, "2" * 64, "3" * 64)
+    for signed in ((1, one), (1, one), (2, two)):
+        ledger.allow("people", **allow, signed=signed)
+    ledger.allow("others", **allow, signed=(2, two))
+    for set_back in ((1, one), (2, other), None):
+        with pytest.raises(LedgerError, match=r"version 2 of the policy was in force"):
+            ledger.allow("people", **allow, signed=set_back)
+    ledger.allow("people", **allow, signed=(4, other))
+
+    told = [e.facts.get("version") for e in ledger.entries() if e.kind == "policy"]
+    assert told == [None, 1, 2, 2, 4]
+    shown = fedglmm("ledger", "show", ledger.path).out
+    assert "version 4 of the policy" in shown
+
+
 def test_32_senders_at_once_get_one_answer_and_pay_once(ledger):
     """Each drew its own noise; one of them counts."""
     with ThreadPoolExecutor(8) as pool:

@@ -15,7 +15,8 @@ from fedglmm_flower.errors import (
     UsageError,
 )
 from fedglmm_flower.glmm.frame import Frame
-from fedglmm_flower.site import FrameSource, Policy, Privacy, SiteMemory
+from fedglmm_flower.site import FrameSource, Policy, Privacy, SiteMemory, release
+from fedglmm_flower.site.further import Further, further
 from fedglmm_flower.site.scored import Point
 from fedglmm_flower.site.scoring import score
 from tests.site.conftest import ask
@@ -76,6 +77,32 @@ def test_points_are_counted_and_repetitions_are_free(answer):
     assert answer(point=replace(HERE, number=3)).gradient == first.gradient
     with pytest.raises(DisclosureError, match="as many were answered"):
         answer(point=replace(HERE, number=2, values=(0.1, 0.0, 0.0, 0.3)))
+
+
+@pytest.mark.parametrize(("released", "points"), [(False, 4), (True, 3)])
+def test_all_rounds_together_tell_less_than_the_rows_hold(
+    answer, rows, tmp_path, released, points
+):
+    """200 rows of three columns at ten values a number: sixty, fifteen a point."""
+    policy = Policy(values_per_number=10.0)
+    study = replace(STUDY, rounds=1000)
+    memory = SiteMemory(tmp_path / "points")
+    if released:
+        release(study, FrameSource(rows), policy, site="north", memory=memory)
+
+    def at(k):
+        values = (-0.5, 0.2, 0.1 * k, 0.4)
+        return answer(study, replace(HERE, values=values), policy=policy, memory=memory)
+
+    first = at(0)
+    for k in range(1, points):
+        at(k)
+    with pytest.raises(DisclosureError, match=r"values-per-number: .* at most 60"):
+        at(points)
+    assert at(0) == first  # told before
+    told = 8 if released else 0
+    shown = further(study, 200, policy, told, memory.points(study.digest))
+    assert shown == Further(1000, 15, points, points)
 
 
 def test_a_site_that_adds_noise_gives_no_likelihood(answer):
