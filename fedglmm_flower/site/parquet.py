@@ -196,10 +196,8 @@ def _records(column: "pa.ChunkedArray") -> pd.Series:
     """Cells that depend on nothing but themselves; missing if they cannot be read."""
     import pyarrow as pa  # noqa: PLC0415 - see above
 
-    if _is_nested(column.type) or pa.types.is_duration(column.type):
+    if _is_nested(column.type) or pa.types.is_temporal(column.type):
         return pd.Series([None] * len(column), dtype=object)
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.string())  # pandas knows fewer years
     try:
         return _series(column)
     except (pa.ArrowException, UnicodeDecodeError):

@@ -13,7 +13,7 @@ import pandas as pd
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import require_columns
 from fedglmm_flower.site.database import Database
-from fedglmm_flower.site.sql_cells import cells_of, record_cells, take_any_text
+from fedglmm_flower.site.sql_cells import cells_of, record_cells, take_any_cell
 from fedglmm_flower.site.sql_errors import data_free
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SqlSource:
 
     def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         """See :class:`~fedglmm_flower.site.source.RecordSource`."""
-        for found in self._read(columns, rows, prepare=take_any_text):
+        for found in self._read(columns, rows, prepare=take_any_cell):
             yield _frame(columns, found, lambda cells, _: record_cells(cells))
 
     def _read(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _NUMBERS = {int, float, Decimal, bool}
+_DATES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
 
 def cells_of(values: Sequence[object], at: str) -> pd.Series:
@@ -68,11 +69,20 @@ def record_cells(values: Sequence[object]) -> pd.Series:
     )
 
 
-def take_any_text(connection: "sa.Connection") -> None:
-    """Have SQLite, which checks no text, give what is no text as a missing cell."""
+def take_any_cell(connection: "sa.Connection") -> None:
+    """
+    Have a driver give what it cannot hold as a cell, and not end in an error.
+
+    SQLite checks no text, and PostgreSQL has dates beyond Python's calendar.
+    """
+    driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
-        raw = connection.connection.dbapi_connection
-        raw.text_factory = _text  # type: ignore[union-attr] # open, and sqlite3's own
+        driver.text_factory = _text
+    elif connection.dialect.name == "postgresql":
+        from psycopg.types.string import TextLoader  # noqa: PLC0415 - a site with files has none
+
+        for kind in _DATES:
+            driver.adapters.register_loader(kind, TextLoader)
 
 
 def _text(raw: bytes) -> str | None:
