@@ -58,7 +58,7 @@ def approve(
     key = here.identity_path
     passphrase = passphrase_for(key, passphrase_file, passphrase_env)
     own = read_identity(key, passphrase).public
-    policy_in_force(config, here, own)
+    policy_in_force(config, here, own, now)
     check_parties(
         manifest,
         site=here.site,

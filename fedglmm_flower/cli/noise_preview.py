@@ -34,6 +34,11 @@ def noise_preview(study: Study, privacy: Privacy) -> dict[str, Any]:
         "relation": privacy.relation,
         "unit": privacy.unit_column or "row",
         "rho": zcdp_of(privacy.epsilon, privacy.delta),
+        "bounds": {
+            name: [study.model.columns[name].low, study.model.columns[name].high]
+            for name in study.model.used_columns
+            if study.model.columns[name].kind == "continuous"
+        },
         "further": None if not study.rounds else "refused",
         "noise_in_records": multiplier * DISTANCE[privacy.relation],
     }
@@ -51,6 +56,10 @@ def noise_text(site: str, plain: dict[str, Any]) -> str:
         f"  each number is blurred by about {plain['noise_in_records']:.1f} of the "
         "largest records\n"
         f"  costs rho {plain['rho']:.6f} of the budget of {plain['dataset']!r}, once\n"
+        + "".join(
+            f"  {name}: numbers are moved into {low:g} to {high:g}, as the study says\n"
+            for name, (low, high) in plain["bounds"].items()
+        )
         + (
             "  the study's further rounds are refused: no likelihood has noise\n"
             if plain["further"]

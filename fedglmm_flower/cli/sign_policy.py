@@ -50,12 +50,21 @@ def sign_policy(
     new = "" if version.number > len(before) else " before"
     typer.echo(
         f"{path}: version {version.number} of the policy was signed{new}, "
-        f"{write_time(version.at)}, digest {version.policy[:16]}..."
+        f"{write_time(version.at)}, digest {version.digest[:16]}..., of a site.toml "
+        f"with digest {version.policy[:16]}..."
     )
 
 
 def version_words(here: SiteConfig, config: Path) -> str:
     """Which version of the policy stands there, for a preview; checks no signature."""
+    if here.expires is None:
+        return _signed_words(here, config)
+    if utc_now().date() > here.expires:
+        return f"expired after {here.expires}: nothing is sent"
+    return f"{_signed_words(here, config)}, until {here.expires}"
+
+
+def _signed_words(here: SiteConfig, config: Path) -> str:
     known = read_versions(config.parent / POLICY_VERSIONS)
     try:
         here.memory.require_policy([version.digest for version in known])
@@ -68,4 +77,5 @@ def version_words(here: SiteConfig, config: Path) -> str:
     last = known[-1]
     if last.policy != here.digest:
         return f"not as signed in version {last.number}: nothing is sent"
-    return f"version {last.number}, signed {write_time(last.at)}"
+    signed = f"version {last.number}, signed {write_time(last.at)}"
+    return f"{signed}, digest {last.digest[:16]}..."

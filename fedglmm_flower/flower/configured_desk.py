@@ -1,5 +1,6 @@
 """The desk of a deployed site, from its ``site.toml``."""
 
+from datetime import datetime
 from pathlib import Path
 
 from fedglmm_flower.envelope import (
@@ -49,8 +50,8 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
             read_public(config.coordinator_path),
         )
 
-    def require_policy(own: PublicIdentity) -> PolicyVersion | None:
-        return policy_in_force(path, config, own)
+    def require_policy(own: PublicIdentity, now: datetime) -> PolicyVersion | None:
+        return policy_in_force(path, config, own, now)
 
     return SiteDesk(
         site=config.site,

@@ -1,5 +1,6 @@
 """Whether a site's policy is in force: signed last, and later than any before."""
 
+from datetime import datetime
 from pathlib import Path
 
 from fedglmm_flower.envelope import PublicIdentity
@@ -9,11 +10,12 @@ from fedglmm_flower.envelope.policy_versions import (
     read_versions,
     require_signed,
 )
+from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site import SiteConfig
 
 
 def policy_in_force(
-    path: Path, config: SiteConfig, own: PublicIdentity
+    path: Path, config: SiteConfig, own: PublicIdentity, now: datetime
 ) -> PolicyVersion | None:
     """
     The version in force; the site's memory holds it from then on.
@@ -26,6 +28,8 @@ def policy_in_force(
         What it says.
     own : PublicIdentity
         The site's, whose signature it must be.
+    now : datetime
+        The site's time.
 
     Returns
     -------
@@ -35,12 +39,18 @@ def policy_in_force(
     Raises
     ------
     PolicyError
-        If the policy is not as it was signed last, or if a version that was in force
-        is no longer among the signed ones.
+        If the policy is not as it was signed last, has expired, or if a version that
+        was in force is no longer among the signed ones.
     StorageError
         If the site's memory cannot be read or written.
     """
     versions = path.parent / POLICY_VERSIONS
     found = require_signed(versions, config.digest, own, demanded=config.signed)
     config.memory.hold_policy([version.digest for version in read_versions(versions)])
+    if config.expires is not None and now.date() > config.expires:
+        raise PolicyError(
+            f"{path}: the policy expired after {config.expires}, and the clock here "
+            f"says {now.date()}; one that has not expired is required; read it again, "
+            "set 'expires' of [policy] and sign it, or correct the clock"
+        )
     return found

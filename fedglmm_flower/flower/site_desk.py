@@ -103,8 +103,8 @@ class SiteDesk:
     ledger : Path or None
         Where noise is paid.
     require_policy : callable
-        Gives, for the site's keys, the version of the policy that is in force, and
-        refuses one that is not as the site signed it; None where none was signed.
+        Gives, for the site's keys and time, the version of the policy that is in
+        force, and refuses one that is not; None where none was signed.
     """
 
     site: str
@@ -121,7 +121,9 @@ class SiteDesk:
     clock: Callable[[], datetime] = utc_now
     privacy: Privacy | None = None
     ledger: Path | None = None
-    require_policy: Callable[[PublicIdentity], PolicyVersion | None] = lambda _: None
+    require_policy: Callable[[PublicIdentity, datetime], PolicyVersion | None] = (
+        lambda _, __: None
+    )
 
     def summarise(self, request: Request) -> SealedRelease:
         """
@@ -215,7 +217,7 @@ class SiteDesk:
         study = parse_study(request.study)
         identity, coordinator = self.keys()
         self._require_memory()
-        version = self.require_policy(identity.public)
+        version = self.require_policy(identity.public, self.clock())
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
                 f"site {self.site!r}: the request comes from a coordinator with key "

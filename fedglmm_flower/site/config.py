@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -70,6 +71,7 @@ class PolicyTable(_Strict):
     """``[policy]``."""
 
     signed: Annotated[bool, Field(strict=True)] = False
+    expires: Annotated[date, Field(strict=True)] | None = None
 
 
 class PrivacyTable(_Strict):
@@ -83,6 +85,7 @@ class PrivacyTable(_Strict):
     relation: Relation = Privacy.relation
     clipping_norm: Annotated[float, Field(strict=True)] = Privacy.clipping_norm
     unit_column: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    bounds: dict[str, tuple[float, float]] = {}
     clusters: tuple[tuple[str, ...], ...] = ()
     ledger: Annotated[str, Field(min_length=1)] = "ledger.sqlite"
 
@@ -143,6 +146,8 @@ class SiteConfig:
         SHA-256 of the file, which a signed version is of.
     signed : bool
         Whether the file is in effect only as its last signed version.
+    expires : date or None
+        Last day on which it is in effect; None for no end.
     """
 
     site: str
@@ -158,6 +163,7 @@ class SiteConfig:
     ledger: Path | None = None
     digest: str = ""
     signed: bool = False
+    expires: date | None = None
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
@@ -191,6 +197,7 @@ def read_site_config(path: Path | str) -> SiteConfig:
         ledger=base / file.privacy.ledger if file.privacy and noisy else None,
         digest=hashlib.sha256(text.encode()).hexdigest(),
         signed=file.policy.signed,
+        expires=file.policy.expires,
     )
 
 
@@ -228,7 +235,8 @@ def _policy(table: DisclosureTable, unit: str | None) -> Policy:
 
 
 def _privacy(table: PrivacyTable, unit: str | None, where: Path) -> Privacy:
-    fields = table.model_dump(exclude={"enabled", "ledger"})
+    fields = table.model_dump(exclude={"enabled", "ledger", "bounds"})
+    fields["bounds"] = tuple((name, *ends) for name, ends in table.bounds.items())
     if None not in (unit, table.unit_column) and unit != table.unit_column:
         raise PolicyError(
             f"{where}: 'unit' of [data] and 'unit_column' of [privacy] name two "

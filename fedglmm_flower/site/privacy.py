@@ -38,6 +38,9 @@ class Privacy:
         Column that names patients; None where every row is one.
     clusters : tuple of tuple of str
         Public list of the clusters inside the site; rows of others count as empty.
+    bounds : tuple of (str, float, float)
+        Columns whose bounds the officer has settled; a study that declares others is
+        refused.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Privacy:
     clipping_norm: float = 1.5
     unit_column: str | None = None
     clusters: tuple[tuple[str, ...], ...] = ()
+    bounds: tuple[tuple[str, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         self._require("epsilon", self.epsilon, 1e-3, 50.0)
@@ -69,6 +73,13 @@ class Privacy:
                 "privacy: a cluster stands twice in 'clusters'; each may stand once; "
                 "remove the repetition"
             )
+
+        for name, low, high in self.bounds:
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise PolicyError(
+                    f"privacy: bounds of {name!r} are {low!r} and {high!r}; two finite "
+                    "numbers, the lower one first, are required; correct them"
+                )
 
     def _require(self, name: str, value: float, low: float, high: float) -> None:
         if not (math.isfinite(value) and low <= value <= high):

@@ -200,6 +200,16 @@ def require_private(study: Study, privacy: Privacy) -> Offer:
                 "is scaled by what is declared and never by the data; declare bounds "
                 "in the study"
             )
+    for name, *settled in privacy.bounds:
+        declared = model.columns.get(name)
+        found = [] if declared is None else [declared.low, declared.high]
+        if name in model.used_columns and found != settled:
+            raise StudyMismatchError(
+                f"privacy: the study {study.name!r} declares bounds {found} of column "
+                f"{name!r}; {settled} are required by 'bounds' of this site's policy, "
+                "for noise and clipping follow from them; have the study corrected, or "
+                "settle other bounds"
+            )
     depth = len(study.clusters)
     if depth and not privacy.clusters:
         raise PolicyError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -126,6 +127,38 @@ def test_a_memory_that_is_gone_is_missed(federation):
     (path.parent / "snapshots" / "memory.sqlite").unlink()
     with pytest.raises(StorageError, match="is missing, and"):
         ask(federation)
+
+
+def test_a_policy_ends_with_its_last_day(federation):
+    """By the site's clock; the next one is a version of its own."""
+    path = federation.site_file("east")
+    text = path.read_text() + "[policy]\nsigned = true\nexpires = 2026-11-30\n"
+    path.write_text(text)
+    sign(federation)
+    request = Request(
+        federation.study.canonical_bytes, "run", federation.identity.public.encrypt_id
+    )
+
+    def at(day):
+        clock = datetime(2026, 11, day, 23, 59, tzinfo=UTC)
+        return replace(desk_of(path), clock=lambda: clock).summarise(request)
+
+    def preview():
+        asked = federation.root / "asked.toml"
+        write_study(federation.study, asked)
+        return fedglmm("site", "preview", path, "--study", asked).out
+
+    assert at(30).site == "east"
+    path.write_text(text.replace("11-30", "11-20"))
+    sign(federation)
+    with pytest.raises(PolicyError, match="expired after 2026-11-20"):
+        at(21)
+    assert "expired after 2026-11-20: nothing is sent" in preview()
+    path.write_text(text.replace("2026-11", "9999-11"))
+    sign(federation)
+    assert at(21).site == "east"
+    assert "policy: version 3, signed" in preview()
+    assert "until 9999-11-30" in preview()
 
 
 def test_the_key_of_another_signs_no_policy(federation):
