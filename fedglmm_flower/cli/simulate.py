@@ -72,6 +72,10 @@ def simulate(
     no_disclosure: Annotated[
         bool, typer.Option("--no-disclosure", help="Switch the disclosure gate off.")
     ] = False,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="Column of patients, whom rules and noise count, not rows."),
+    ] = None,
     quorum: Quorum = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Noise at every site: loss of one release.")
@@ -120,6 +124,7 @@ def simulate(
             rounds=rounds,
             policy=None if policy is None else read_policy(policy),
             disclosure=not no_disclosure,
+            unit=unit,
             privacy=privacy,
             bootstrap=bootstrap,
             quorum=quorum,

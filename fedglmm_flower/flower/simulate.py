@@ -30,8 +30,10 @@ from fedglmm_flower.flower.publish import checked_target, publish, require_no_ru
 from fedglmm_flower.flower.rounds import Rounds, parse_rounds, require_rounds
 from fedglmm_flower.flower.run_folder import RunFolder, Terms
 from fedglmm_flower.flower.site_desk import SiteDesk
+from fedglmm_flower.glmm.table import require_columns
 from fedglmm_flower.report import Result
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy, Privacy
+from fedglmm_flower.site.units import require_unit_unused
 from fedglmm_flower.site.whole_table import (
     TableLike,
     TableStudy,
@@ -60,6 +62,7 @@ def simulate(
     method: str | None = None,
     policy: Policy | None = None,
     disclosure: bool = True,
+    unit: str | None = None,
     privacy: Privacy | None = None,
     bootstrap: int = 0,
     rounds: str = "1",
@@ -107,6 +110,9 @@ def simulate(
         Disclosure policy of every site.
     disclosure : bool
         False switches the disclosure gate off: the table may be seen here anyway.
+    unit : str, optional
+        Column that names patients, where one may have several rows: the rules of the
+        gate, or clipping under noise, are of patients.  It never leaves a site.
     privacy : Privacy, optional
         Noise at every site instead of the gate, drawn anew each time; asks the public
         set where an anchor is given, else the canonical one, at order 2 unless said
@@ -149,6 +155,11 @@ def simulate(
             "two is required; leave one out"
         )
     _check_noise(privacy, policy, bootstrap, rounds)
+    chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
+    unit = _one_unit(unit, chosen.unit, privacy.unit_column if privacy else None)
+    chosen = replace(chosen, unit=unit)
+    if privacy is not None:
+        privacy = replace(privacy, unit_column=unit)
     if privacy is not None and study is None:
         order = 2 if order is None else order
         if release_set is None and anchor is None:
@@ -179,7 +190,10 @@ def simulate(
         allowed = replace(table.study, rounds=further.points, held_out=held_out)
         table = replace(table, study=allowed)
     require_rounds(table.study, further)
-    chosen = policy or (Policy() if disclosure else NO_DISCLOSURE_CONTROL)
+    if unit is not None:
+        # Every site would refuse.
+        require_columns(table.frame.columns, [unit], "simulate")
+        require_unit_unused(table.study, unit)
     options = Options(
         quorum=quorum,
         method=method,
@@ -204,7 +218,8 @@ def _check_noise(
     if privacy is not None and policy is not None:
         raise UsageError(
             "simulate: noise and a disclosure policy were asked for; with noise the "
-            "gate is not asked, for its answer would depend on the rows; leave one out"
+            "gate is not asked, for its answer would depend on the rows; leave one "
+            "out, and name the column of patients by a unit of its own"
         )
     if privacy is not None and rounds != "1":
         raise UsageError(
@@ -216,6 +231,17 @@ def _check_noise(
             "simulate: bootstrap draws without noise; they belong to a fit under "
             "noise; add an epsilon or leave them out"
         )
+
+
+def _one_unit(*given: str | None) -> str | None:
+    """The column of patients, which several places may name alike."""
+    named = sorted({name for name in given if name is not None})
+    if len(named) > 1:
+        raise UsageError(
+            f"simulate: unit {' and '.join(map(repr, named))} were asked for; patients "
+            "are named by one column; leave one out"
+        )
+    return named[0] if named else None
 
 
 def _coefficients(

@@ -42,13 +42,13 @@ from fedglmm_flower.flower.exchange import (
     SealedRelease,
 )
 from fedglmm_flower.flower.score_answer import answer_point
-from fedglmm_flower.flower.site_log import write_detail
+from fedglmm_flower.flower.site_log import write_detail, write_note
 from fedglmm_flower.site import (
     Ledger,
     Policy,
     Privacy,
+    RecordSource,
     SiteMemory,
-    TableSource,
     Wire,
     release_privately,
 )
@@ -61,6 +61,10 @@ from fedglmm_flower.study.whole_file import write_whole
 
 ESTIMATES = "estimates.json"
 FIT_CHECK = "fit_check.json"
+_NO_CHECK = (
+    f"no {FIT_CHECK}: it holds exact numbers of the site's rows, and with noise "
+    "switched on in [privacy] none is written"
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class SiteDesk:
     ----------
     site : str
         Name of the site.
-    source : TableSource
+    source : RecordSource
         Its rows.
     policy : Policy
         Its thresholds.
@@ -104,7 +108,7 @@ class SiteDesk:
     """
 
     site: str
-    source: TableSource
+    source: RecordSource
     policy: Policy
     keys: Callable[[], tuple[Identity, PublicIdentity]]
     approved: tuple[str, ...]
@@ -285,8 +289,9 @@ class SiteDesk:
         Open the estimates, store them as ``estimates.json``, and check the own fit.
 
         Stays at the site: ``fit_check.json``, what the estimates say of its own rows.
-        If these cannot be read now, the estimates are stored without it, and the
-        site's log says why.
+        If these cannot be read now, or the site adds noise, so that no exact number
+        of its rows may be written, the estimates are stored without it, and the site's
+        log says why.
 
         Parameters
         ----------
@@ -332,7 +337,10 @@ class SiteDesk:
         self._store(ESTIMATES, result)
         try:
             (self.inbox / FIT_CHECK).unlink(missing_ok=True)  # of an earlier result
-            self._check(study, delivery.run_id, result)
+            if self.privacy is None:
+                self._check(study, delivery.run_id, result)
+            elif self.log is not None:
+                write_note(self.log, _NO_CHECK)
         except Exception as error:  # noqa: BLE001 - the estimates are stored: no refusal
             if self.log is not None:
                 with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A site's own log: the detail of a refusal, which nobody else may read."""
+"""A site's own log: refusals in detail, and notes; nobody else may read it."""
 
 import os
 import traceback
@@ -24,12 +24,25 @@ def write_detail(log: Path, error: BaseException) -> None:
     error : BaseException
         A ``FedglmmError`` is told in one line, anything else with its traceback.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     if isinstance(error, FedglmmError):
-        text = f"{now} refused {error.code}: {error.detail}\n"
+        write_note(log, f"refused {error.code}: {error.detail}")
     else:
         trace = "".join(traceback.format_exception(error))
-        text = f"{now} failed {type(error).__name__}\n{trace}\n"
+        write_note(log, f"failed {type(error).__name__}\n{trace}")
+
+
+def write_note(log: Path, text: str) -> None:
+    """
+    Append a line with the time to a site's own log; see :func:`write_detail`.
+
+    Parameters
+    ----------
+    log : Path
+        The file; made if it is missing.
+    text : str
+        The line.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.write(text)
+        file.write(f"{now} {text}\n")

@@ -56,4 +56,6 @@ def _noise(privacy: Mapping[str, Any] | None) -> list[str]:
     words = [f"{privacy[key]:.15g}" for key in ("epsilon", "delta")]
     found = ["--epsilon", words[0], "--delta", words[1]]
     found += ["--relation", str(privacy["relation"])]
+    if any(one.get("unit") == "unit" for one in sites):
+        found += ["--unit", "PATIENT"]  # the column's name never left the sites
     return found + ([] if norm is None else ["--clipping-norm", f"{norm:.15g}"])

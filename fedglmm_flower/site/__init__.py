@@ -8,7 +8,13 @@ from fedglmm_flower.site.policy import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.private_release import Wire, release_privately
 from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
-from fedglmm_flower.site.source import CsvSource, FrameSource, TableSource, file_source
+from fedglmm_flower.site.source import (
+    CsvSource,
+    FrameSource,
+    RecordSource,
+    TableSource,
+    file_source,
+)
 
 __all__ = [
     "NO_DISCLOSURE_CONTROL",
@@ -19,6 +25,7 @@ __all__ = [
     "Noise",
     "Policy",
     "Privacy",
+    "RecordSource",
     "Released",
     "SiteConfig",
     "SiteMemory",

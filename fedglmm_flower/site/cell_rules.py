@@ -11,6 +11,8 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.unit_values import UnitValues
+from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.release import Statistic
 
@@ -86,7 +88,9 @@ def value_rules(
     Values of numeric columns: few values are levels, and few exceptions are patients.
 
     Power sums of up to p determine up to p records that differ from all others, and
-    so do the gamma functions of a count at p shapes.
+    so do the gamma functions of a count at p shapes.  Together these tell how many rows
+    have each count, however many counts there are; tails of single rows are ordinary,
+    so that the officer is warned of them.
     """
     powers = [
         e
@@ -110,11 +114,31 @@ def value_rules(
         )
         few = found.few()
         if few is None:
+            if shapes and name in told:
+                yield from _frequencies(name, found, moments.counted, policy.min_cell)
             continue
         values, table = few
         cells = [f"{name} = {value:g}" for value in values]
         for what, counts in _told(table, moments).items():
             yield _smallest("values", name, what, counts, cells, policy.min_cell)
+
+
+def _frequencies(
+    name: str, found: ValueCounts | UnitValues, counted: str, least: int
+) -> Iterator[Finding]:
+    """Warn of counts that few have, of whom a negative binomial release tells."""
+    told = f"WARNING values: the release tells how many rows have each {name}"
+    cut = "(cut the largest counts, or accept it)"
+    if isinstance(found, UnitValues) or found.values is None or found.counts is None:
+        few = f"it is not known here which {name} fewer than {least} {counted} have"
+        yield Finding("values", True, f"{told}; {few} {cut}")
+        return
+    rows = found.counts.rows
+    rare = int(((rows > 0) & (rows < least)).sum())
+    if rare:
+        few = f"{rare} of its values fewer than {least} {counted} have"
+        largest = f"largest {name} = {found.values[-1]:g}: {rows[-1]:g} {counted}"
+        yield Finding("values", True, f"{told}, and {few} {cut}", largest)
 
 
 def demanded_cells(

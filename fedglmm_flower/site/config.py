@@ -15,7 +15,7 @@ from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.memory import FOLDER, SiteMemory
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.privacy import Privacy, Relation
-from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.source import RecordSource
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
@@ -124,7 +124,7 @@ class SiteConfig:
     ----------
     site : str
         Name of the site.
-    source : TableSource
+    source : RecordSource
         Its rows.
     policy : Policy
         Its thresholds.
@@ -151,7 +151,7 @@ class SiteConfig:
     """
 
     site: str
-    source: TableSource
+    source: RecordSource
     policy: Policy
     identity_path: Path
     coordinator_path: Path

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fedglmm_flower.site.database import Database, require_address
-from fedglmm_flower.site.source import TableSource, file_source
+from fedglmm_flower.site.source import RecordSource, file_source
 from fedglmm_flower.site.sql import SqlSource, query_of_table, require_query
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
@@ -63,7 +63,7 @@ class DataTable(BaseModel):
             raise ValueError("one of password_env and password_file may be given")
         return self
 
-    def source(self, base: Path) -> TableSource:
+    def source(self, base: Path) -> RecordSource:
         """
         What reads the rows; opens nothing yet.
 

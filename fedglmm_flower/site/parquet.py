@@ -64,7 +64,16 @@ class ParquetSource:
         # Levels repeat: their text is read once a page and not once a row.
         with self._open(texts) as file:
             for table in self._tables(file, columns, rows):
-                yield _frame(table)
+                yield self._read(table)
+
+    def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`~fedglmm_flower.site.source.RecordSource`."""
+        with self._open() as file:
+            require_columns(file.schema_arrow.names, columns, self.name)
+            for table in self._tables(file, columns, rows):
+                yield pd.DataFrame(
+                    {name: _records(table.column(name)) for name in columns}
+                )
 
     def whole(self) -> pd.DataFrame:
         """
@@ -81,7 +90,7 @@ class ParquetSource:
             require_columns(file.schema_arrow.names, names, self.name)
             every = max(1, file.metadata.num_rows)
             for table in self._tables(file, names, every):
-                return _frame(table)
+                return self._read(table)
         return pd.DataFrame()
 
     def _open(self, dictionaries: Sequence[str] = ()) -> "pq.ParquetFile":
@@ -133,6 +142,19 @@ class ParquetSource:
         except (pa.ArrowException, OSError):
             raise self._damaged() from None
 
+    def _read(self, table: "pa.Table") -> pd.DataFrame:
+        import pyarrow as pa  # noqa: PLC0415 - see above
+
+        try:
+            pairs = zip(table.column_names, table.columns, strict=True)
+            return pd.DataFrame({name: _series(column) for name, column in pairs})
+        except (pa.ArrowException, UnicodeDecodeError):
+            pass  # their messages quote the cell
+        raise DataError(
+            f"{self.name}: a cell is no text in UTF-8; text of a Parquet file is "
+            "required to be; export it again"
+        )
+
     def _require_cells(self, field: "pa.Field") -> None:
         if _is_nested(field.type):
             raise DataError(
@@ -147,29 +169,46 @@ class ParquetSource:
         )
 
 
-def _frame(table: "pa.Table") -> pd.DataFrame:
+def _series(column: "pa.ChunkedArray") -> pd.Series:
     """Cells as pandas holds them; whole numbers with nulls stay whole numbers."""
     import pyarrow as pa  # noqa: PLC0415 - see above
 
-    columns: dict[str, Any] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        kind, values = column.type, column
-        types = pa.types
-        if types.is_decimal(kind):
-            # By way of text: the direct way is off by one last digit in every fifth.
-            values = column.cast(pa.string()).cast(pa.float64())
-        elif types.is_float16(kind) or types.is_null(kind):
-            values = column.cast(pa.float64())
-        elif types.is_dictionary(kind):
-            values = column.unify_dictionaries()
-        native: dict[Any, Any] = {}
-        if column.null_count and types.is_integer(kind):
-            signed = types.is_signed_integer(kind)
-            native = {kind: pd.Int64Dtype() if signed else pd.UInt64Dtype()}
-        elif column.null_count and types.is_boolean(kind):
-            native = {kind: pd.BooleanDtype()}
-        columns[name] = values.to_pandas(types_mapper=native.get, date_as_object=False)
-    return pd.DataFrame(columns)
+    kind, types = column.type, pa.types
+    values = column
+    if types.is_decimal(kind):
+        # By way of text: the direct way is off by one last digit in every fifth.
+        values = column.cast(pa.string()).cast(pa.float64())
+    elif types.is_float16(kind) or types.is_null(kind):
+        values = column.cast(pa.float64())
+    elif types.is_dictionary(kind):
+        values = column.unify_dictionaries()
+    native: dict[Any, Any] = {}
+    if column.null_count and types.is_integer(kind):
+        signed = types.is_signed_integer(kind)
+        native = {kind: pd.Int64Dtype() if signed else pd.UInt64Dtype()}
+    elif column.null_count and types.is_boolean(kind):
+        native = {kind: pd.BooleanDtype()}
+    found = values.to_pandas(types_mapper=native.get, date_as_object=False)
+    return pd.Series(found).reset_index(drop=True)
+
+
+def _records(column: "pa.ChunkedArray") -> pd.Series:
+    """Cells that depend on nothing but themselves; missing if they cannot be read."""
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    if _is_nested(column.type) or pa.types.is_temporal(column.type):
+        return pd.Series([None] * len(column), dtype=object)
+    try:
+        return _series(column)
+    except (pa.ArrowException, UnicodeDecodeError):
+        return pd.Series([_cell(scalar) for scalar in column], dtype=object)
+
+
+def _cell(scalar: "pa.Scalar") -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_text(kind: "pa.DataType") -> bool:

@@ -19,7 +19,7 @@ from fedglmm_flower.site.private_sums import PrivateSums, private_sums
 from fedglmm_flower.site.public_scales import public_weights
 from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 from fedglmm_flower.site.residual_basis import mixing_of
-from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.source import RecordSource
 from fedglmm_flower.site.units import require_unit_unused
 from fedglmm_flower.study.families import TWO_MEASURES
 from fedglmm_flower.study.offers import Offer, write_offer
@@ -51,7 +51,7 @@ class Wire:
 
 def release_privately(
     study: Study,
-    source: TableSource,
+    source: RecordSource,
     privacy: Privacy,
     ledger: Ledger,
     wire: Wire,
@@ -74,7 +74,7 @@ def release_privately(
     ----------
     study : Study
         The question.
-    source : TableSource
+    source : RecordSource
         The site's rows.
     privacy : Privacy
         What the officer allows.
@@ -103,7 +103,7 @@ def release_privately(
     BudgetError
         If too little is left: nothing was drawn.
     DataError
-        If the table cannot be read.
+        If the table as a whole cannot be read: never because of a row.
     LedgerError
         If the ledger is damaged.
     """

@@ -12,7 +12,7 @@ from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.privacy import Privacy
 from fedglmm_flower.site.records import bounded_cells, bounded_rows, label_of
 from fedglmm_flower.site.snapshot import Snapshot
-from fedglmm_flower.site.source import TableSource
+from fedglmm_flower.site.source import RecordSource
 from fedglmm_flower.study.study import Study
 
 # A batch has this many numbers, so that memory does not grow with the table.
@@ -43,7 +43,7 @@ class PrivateSums:
 
 def private_sums(
     study: Study,
-    source: TableSource,
+    source: RecordSource,
     features: Features,
     weights: FloatArray,
     privacy: Privacy,
@@ -61,7 +61,7 @@ def private_sums(
     ----------
     study : Study
         The question.
-    source : TableSource
+    source : RecordSource
         The site's rows.
     features : Features
         What is summed.
@@ -75,7 +75,7 @@ def private_sums(
     Raises
     ------
     DataError
-        If the table cannot be read or lacks a column: never because of a cell.
+        If the table cannot be read or lacks a column: never because of a row.
     """
     paths = privacy.clusters if study.clusters else ((),)
     snapshot = Snapshot(key)
@@ -144,7 +144,7 @@ class _Reader:
     """Batches of a table; every row is there, whatever its cells."""
 
     study: Study
-    source: TableSource
+    source: RecordSource
     features: Features
     weights: FloatArray
     unit_column: str | None
@@ -161,7 +161,7 @@ class _Reader:
         unit = [] if self.unit_column is None else [self.unit_column]
         names = list(dict.fromkeys([*used, *self.study.clusters, *unit]))
         size = max(256, _CELLS // (self.features.size + 1))
-        for frame in self.source.batches(names, size):
+        for frame in self.source.records(names, size):
             cells = bounded_cells(self.features.model, frame)
             self.snapshot.add(cells, frame[[*self.study.clusters, *unit]])
             rows, counted = bounded_rows(self.features.model, cells, len(frame))

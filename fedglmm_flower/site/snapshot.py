@@ -97,7 +97,8 @@ class Snapshot:
     def _label_word(self, name: str, label: str) -> int:
         at = (name, label)
         if at not in self._labels:
-            made = hashlib.blake2b(label.encode(), key=self._key, digest_size=8)
+            text = label.encode(errors="surrogatepass")
+            made = hashlib.blake2b(text, key=self._key, digest_size=8)
             self._labels[at] = int.from_bytes(made.digest(), "little")
         return self._labels[at]
 

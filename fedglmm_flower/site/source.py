@@ -11,9 +11,8 @@ import pandas as pd
 
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import require_columns
+from fedglmm_flower.site.csv_lines import ENCODING, lines_of, record_of
 from fedglmm_flower.site.parquet import SUFFIXES, ParquetSource
-
-ENCODING = "utf-8-sig"
 
 
 class TableSource(Protocol):
@@ -32,6 +31,24 @@ class TableSource(Protocol):
         ------
         DataError
             If the table cannot be read or a column is absent.
+        """
+        ...
+
+
+class RecordSource(TableSource, Protocol):
+    """A table that can also be read row by row, where no row may stand in the way."""
+
+    def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """
+        Batches as of :meth:`batches`; what cannot be read of a row is missing.
+
+        Law: every row is there, and its cells depend on this row alone.
+
+        Raises
+        ------
+        DataError
+            If the table as a whole cannot be read or a column is absent: never because
+            of a row.
         """
         ...
 
@@ -66,10 +83,7 @@ class CsvSource:
         with _reading(self.path), self.path.open(encoding=ENCODING, newline="") as file:
             for line in csv.reader(file, strict=True):
                 return line
-        raise DataError(
-            f"{self.name}: the file is empty; a header line and rows are required; "
-            "check the export that wrote it"
-        )
+        raise self._empty()
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         """See :class:`TableSource`."""
@@ -90,6 +104,30 @@ class CsvSource:
                 yield pd.DataFrame(
                     {name: cells[at] for name, at in wanted.items()}, dtype="string"
                 )
+
+    def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`RecordSource`; a record is a line, see :mod:`.csv_lines`."""
+        with _reading(self.path):
+            lines = lines_of(self.path)
+            header = next(csv.reader(lines, strict=True), None)
+            if header is None:
+                raise self._empty()
+            require_columns(header, columns, self.name)
+            wanted = {name: header.index(name) for name in columns}
+            bare = (line.rstrip("\r\n") for line in lines)
+            filled = (line for line in bare if line or len(header) == 1)
+            found = (record_of(line, len(header)) for line in filled)
+            while batch := list(islice(found, rows)):
+                yield pd.DataFrame(
+                    {name: [row[at] for row in batch] for name, at in wanted.items()},
+                    dtype="string",
+                )
+
+    def _empty(self) -> DataError:
+        return DataError(
+            f"{self.name}: the file is empty; a header line and rows are required; "
+            "check the export that wrote it"
+        )
 
     def _require_whole_rows(
         self, batch: Sequence[Sequence[str]], cells: int, first: int
@@ -129,6 +167,10 @@ class FrameSource:
         require_columns(self.frame.columns, columns, self.name)
         for start in range(0, len(self.frame), rows):
             yield self.frame.iloc[start : start + rows][list(columns)]
+
+    def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`RecordSource`: no cell is read here."""
+        return self.batches(columns, rows)
 
 
 def file_source(path: Path, kind: str | None = None) -> CsvSource | ParquetSource:

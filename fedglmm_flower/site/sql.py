@@ -13,7 +13,7 @@ import pandas as pd
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import require_columns
 from fedglmm_flower.site.database import Database
-from fedglmm_flower.site.sql_cells import cells_of
+from fedglmm_flower.site.sql_cells import cells_of, record_cells, take_any_cell
 from fedglmm_flower.site.sql_errors import data_free
 
 if TYPE_CHECKING:
@@ -72,33 +72,33 @@ class SqlSource:
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         """See :class:`~fedglmm_flower.site.source.TableSource`."""
+        for found in self._read(columns, rows):
+            yield _frame(
+                columns, found, lambda cells, at: cells_of(cells, f"{self.name}: {at}")
+            )
+
+    def records(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+        """See :class:`~fedglmm_flower.site.source.RecordSource`."""
+        for found in self._read(columns, rows, prepare=take_any_cell):
+            yield _frame(columns, found, lambda cells, _: record_cells(cells))
+
+    def _read(
+        self,
+        columns: Sequence[str],
+        rows: int,
+        prepare: "Callable[[sa.Connection], object]" = lambda _: None,
+    ) -> Iterator[list[Sequence[object]]]:
+        """Rows in batches, as the driver gives them."""
         clock = _Clock(self.database.seconds, self.name)
         with self.database.reading() as connection:
+            prepare(connection)
             found = self._header(connection, clock)
             require_columns(found, columns, self.name)
             quoted = [_quoted(connection, name) for name in columns]
             # The names are quoted by the dialect, and the query is the officer's.
             wanted = f"SELECT {', '.join(quoted)} FROM ({self._query}\n) asked"  # noqa: S608 - see above
             with _asked(connection, wanted, clock) as result:
-                yield from self._batches(result, clock, columns, rows)
-
-    def _batches(
-        self,
-        result: "sa.CursorResult[object]",
-        clock: "_Clock",
-        columns: Sequence[str],
-        rows: int,
-    ) -> Iterator[pd.DataFrame]:
-        waiting: list[Sequence[object]] = []
-        while True:
-            size = min(_ROWS_AT_ONCE, rows - len(waiting))
-            read = clock.wait(partial(result.fetchmany, size))
-            waiting += read
-            if waiting and (not read or len(waiting) == rows):
-                yield _frame(columns, waiting, self.name)
-                waiting = []
-            if not read:
-                return
+                yield from _fetched(result, clock, rows)
 
     def _header(self, connection: "sa.Connection", clock: "_Clock") -> list[str]:
         # A query of no rows tells the names and reads nothing.
@@ -124,6 +124,21 @@ class _Clock:
                 "within the timeout; raise timeout in site.toml, or simplify the query"
             )
         return done
+
+
+def _fetched(
+    result: "sa.CursorResult[object]", clock: _Clock, rows: int
+) -> Iterator[list[Sequence[object]]]:
+    waiting: list[Sequence[object]] = []
+    while True:
+        size = min(_ROWS_AT_ONCE, rows - len(waiting))
+        read = clock.wait(partial(result.fetchmany, size))
+        waiting += read
+        if waiting and (not read or len(waiting) == rows):
+            yield waiting
+            waiting = []
+        if not read:
+            return
 
 
 def require_query(query: str) -> None:
@@ -188,9 +203,11 @@ def _quoted(connection: "sa.Connection", name: str) -> str:
 
 
 def _frame(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], where: str
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    read: Callable[[Sequence[object], str], pd.Series],
 ) -> pd.DataFrame:
     cells = zip(columns, zip(*rows, strict=True), strict=True)
     return pd.DataFrame(
-        {name: cells_of(values, f"{where}: column {name!r}") for name, values in cells}
+        {name: read(values, f"column {name!r}") for name, values in cells}
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,11 @@ import pandas as pd
 from fedglmm_flower.errors import DataError
 from fedglmm_flower.glmm.table import refuse_dates
 
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
 _NUMBERS = {int, float, Decimal, bool}
+_DATES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 
 
 def cells_of(values: Sequence[object], at: str) -> pd.Series:
@@ -47,3 +52,41 @@ def cells_of(values: Sequence[object], at: str) -> pd.Series:
         f"{at}: is of a type that is neither a number, a truth value nor text; one of "
         "these is required; cast the column in the query"
     )
+
+
+def record_cells(values: Sequence[object]) -> pd.Series:
+    """
+    One column of a batch, each cell for itself; missing if it is of another type.
+
+    Examples
+    --------
+    >>> record_cells([7, "II", b"II", None]).tolist()
+    [7, 'II', None, None]
+    """
+    known = (int, float, Decimal, str)
+    return pd.Series(
+        [v if isinstance(v, known) else None for v in values], dtype=object
+    )
+
+
+def take_any_cell(connection: "sa.Connection") -> None:
+    """
+    Have a driver give what it cannot hold as a cell, and not end in an error.
+
+    SQLite checks no text, and PostgreSQL has dates beyond Python's calendar.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        driver.text_factory = _text
+    elif connection.dialect.name == "postgresql":
+        from psycopg.types.string import TextLoader  # noqa: PLC0415 - a site with files has none
+
+        for kind in _DATES:
+            driver.adapters.register_loader(kind, TextLoader)
+
+
+def _text(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None

@@ -61,9 +61,13 @@ def test_the_commands_of_a_fit_under_noise_ask_for_its_noise(tmp_path):
     noise = ("--epsilon", "20", "--clipping-norm", "2", "--order", "1")
     ended = simulate(tmp_path, small_table(), *NOISY, *noise)
     assert ended.status == 0, ended.err
-    again, whole = commands_of(Result.load(tmp_path / "out").values)
+    values = Result.load(tmp_path / "out").to_dict()
+    again, whole = commands_of(values)
 
     assert "--method" not in again[1] + whole[1]
+    assert "--unit" not in whole[1]
+    values["privacy"]["per_site"][0]["unit"] = "unit"
+    assert "--unit PATIENT" in commands_of(values)[1][1]
     for words in ("--epsilon 20", "--delta 1e-06", "--clipping-norm 2", "zero_out"):
         assert words in whole[1]
     command = shlex.split(again[1].replace("RUN", str(tmp_path / "out")))[1:]

@@ -1,5 +1,6 @@
 """What ``fedglmm simulate`` accepts, and what it refuses."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +310,11 @@ def test_an_empty_folder_and_files_of_ones_own_do_no_harm(tmp_path):
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def exact_counts(text: str) -> list[str]:
+    """Numbers of rows, of a site or of all, that stand in a text."""
+    return re.findall(r"(?<![\w.-])(?:60|240)(?:\.0)?(?![\w.]| %)", text)
+
+
 def test_noise_from_end_to_end(tmp_path):
     """A simulation with an epsilon ends in intervals that hold the noise."""
     noise = ("--epsilon", "8", "--relation", "add_remove", "--bootstrap", "2")
@@ -320,3 +326,11 @@ def test_noise_from_end_to_end(tmp_path):
     assert result["privacy"]["bootstrap_draws"] in (0, 1, 2)
     assert {s["release_set"] for s in result["sites"]} == {"canonical"}
     assert "include the noise" in " ".join(ended.out.split())
+    kept = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    # 60 rows a site and 240 in all: told by no file, and by no output.
+    read = [p for p in kept if p.suffix in (".json", ".toml")]
+    told = [p for p in read if exact_counts(p.read_text())]
+    assert {p.name for p in kept} >= {"result.json", "estimates.json", "run.json"}
+    assert (told, [p for p in kept if p.name == "fit_check.json"]) == ([], [])
+    assert exact_counts(ended.out + ended.err) == []
+    assert exact_counts('"n_rows": 240, 60') == ["240", "60"]

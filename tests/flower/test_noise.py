@@ -4,11 +4,14 @@ import json
 import struct
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from fedglmm_flower.envelope import Binding, encode_result, seal
 from fedglmm_flower.errors import BudgetError, LedgerError
 from fedglmm_flower.flower.configured_desk import desk_of
-from fedglmm_flower.flower.exchange import Request
+from fedglmm_flower.flower.exchange import Delivery, Request
+from fedglmm_flower.glmm import fit
 from fedglmm_flower.site import Ledger, read_site_config
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import STEP
@@ -127,6 +130,44 @@ def test_no_sum_before_its_noise_is_anywhere_but_in_memory(noisy):
     # So that the search would find what stands there.
     released = ask(noisy).clusters[0].values
     assert all(repr(value).encode() in written for value in released)
+
+
+def test_estimates_are_stored_without_a_check_against_exact_rows(noisy):
+    """An earlier check goes, none is written, and the site's log says why."""
+    path = noisy.site_file("east")
+    rows = pd.read_csv(path.with_name("data.csv")).assign(site="east")
+    other = rows.assign(site="west", y=rows["y"] + 1.0)
+    model = fit(noisy.study.formula, pd.concat([rows, other]), family="gaussian")
+    place = (noisy.study.digest, noisy.run_id)
+    sealed = seal(
+        encode_result(model.to_dict()),
+        binding=Binding("result", *place, "east"),
+        sender=noisy.identity,
+        recipient=noisy.publics["east"],
+    )
+    desk = desk_of(path)
+    check = desk.inbox / "fit_check.json"
+    delivery = Delivery(*place, sealed)
+    replace(desk, privacy=None).receive(delivery, noisy.study.canonical_bytes)
+    mean = json.loads(check.read_text())["observed"]
+    desk.receive(delivery, noisy.study.canonical_bytes)
+    kept = [p for p in path.parent.rglob("*") if p.is_file() and p.suffix != ".csv"]
+
+    assert noisy.estimates("east").exists()
+    assert not check.exists()
+    assert noisy.log("east").count("\n") == 1
+    assert "no fit_check.json: it holds exact numbers" in noisy.log("east")
+    assert not [p for p in kept if repr(mean).encode() in p.read_bytes()]
+
+
+def test_a_node_answers_whatever_its_rows_say(noisy):
+    """A refusal would tell of the row; one that cannot be read is told by none."""
+    path = noisy.site_file("east").with_name("data.csv")
+    path.write_bytes(path.read_bytes() + b'50\n"50,7\n\xff,7\nfifty,7\n')
+    released = ask(noisy)
+
+    assert released.noise is not None
+    assert not path.with_name("site.log").exists()
 
 
 def test_noise_without_a_ledger_sends_nothing(noisy):

@@ -74,3 +74,11 @@ def test_a_corrected_column_is_a_copy_and_another_is_none(rng):
         one, two, three = map(marker.marks, (column + 0.0, corrected, other + 0.0))
         assert is_copy(one, two)
         assert not is_copy(one, three)
+
+
+def test_columns_of_two_values_are_no_copies():
+    """Of a level and an event, half of either being the other is chance."""
+    one = np.repeat([0.0, 1.0], 50)
+    first, second = (Marker.of(b"").marks(x) for x in (one, np.roll(one, 3)))
+
+    assert not is_copy(first, second)

@@ -297,6 +297,29 @@ def test_counts_of_a_negative_binomial_are_a_table(table):
     assert "values" in failed(study, table, LENIENT)
 
 
+def warned(study, frame) -> list[str]:
+    """What passes with a warning, with the value that it is of."""
+    policy = replace(LENIENT, min_cell=5)
+    found = inspect(study.model, moments_of(study, frame), study.statistics(1), policy)
+    warnings = [f for f in found if "WARNING" in f.detail]
+    assert all(f.passed and f.rule == "values" for f in warnings)
+    return [f"{f.detail} {f.cell}" for f in warnings]
+
+
+def test_many_counts_of_a_negative_binomial_are_warned_of(table):
+    """Tails of single rows are in every site's counts: the officer decides on them."""
+    study = ask("count ~ age", "nbinom2", order=1)
+    table["count"] = np.arange(len(table)) % 15.0
+    assert warned(study, table) == []
+
+    table.loc[:3, "count"] = 17.0
+    (told,) = warned(study, table)
+
+    assert "1 of its values fewer than 5 rows have" in told
+    assert told.endswith("largest count = 17: 4 rows")
+    assert warned(ask("count ~ age", "poisson", order=1), table) == []
+
+
 def test_one_amount_that_is_nearly_all_is_dominant(table):
     """The sums of a gamma study are weighted by its response."""
     study = ask("cost ~ age + female", "gamma", order=2)

@@ -8,6 +8,7 @@ from scipy.optimize import least_squares
 from fedglmm_flower.errors import DisclosureError
 from fedglmm_flower.site import NO_DISCLOSURE_CONTROL, Policy
 from fedglmm_flower.site.gate import Cleared, clear
+from fedglmm_flower.study.shapes import SHAPES
 from tests.site.conftest import ask, moments_of
 
 STUDY = ask("cost ~ age", release_set="joint", order=4)
@@ -121,3 +122,27 @@ def test_whoever_knows_all_others_knows_the_rest(known):
     age = sums[(1, 0) if at == 0 else (0, 1)]
 
     assert age == pytest.approx(truth[:known, 0].sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_of_a_negative_binomial_are_solved_for_behind_the_gate(seed):
+    """The gap that docs/privacy-officer.md tells: frequencies, and none of a column."""
+    rng = np.random.default_rng(seed)
+    study = ask("count ~ age", "nbinom2", order=1)
+    counts = rng.negative_binomial(1.0, 0.25, 150).clip(max=11)
+    frame = pd.DataFrame({"age": rng.normal(60, 10, 150), "count": counts * 1.0})
+    cleared = clear(study.model, moments_of(study, frame), Policy(), study.offers)
+    told = dict(zip(cleared.statistics, cleared.values, strict=True))
+    # sum log Gamma(y + theta) / Gamma(theta) is linear in how many rows exceed each j.
+    j = np.arange(11.0)
+    shapes = [(SHAPES[s.column], v) for s, v in told.items() if s.role == "shape"]
+    rows = [(np.log(theta + j), v) for theta, v in shapes]
+    rows += [(-np.log1p(j), v) for s, v in told.items() if s.role == "constant"]
+    matrix, values = (np.array(part) for part in zip(*rows, strict=True))
+    scale = np.abs(values)
+    found = np.linalg.lstsq(matrix / scale[:, None], values / scale, rcond=0)[0]
+    beyond = [int((counts > at).sum()) for at in j]
+
+    assert np.rint(found).astype(int).tolist() == beyond
+    assert min(np.unique(counts, return_counts=True)[1]) < Policy().min_cell
+    assert any("WARNING" in finding.detail for finding in cleared.findings)

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from fedglmm_flower.site.cell_sets import cell_sets, closest
 from fedglmm_flower.site.row_sets import RowSets
 from fedglmm_flower.site.sets_apart import smallest_difference, whole_difference
 from fedglmm_flower.site.summed_cells import SummedCells
@@ -104,6 +105,16 @@ def test_cells_differ_where_levels_do_not():
     for order, found in ((1, None), (2, 4)):
         one, two = (rows_of(range(100), (x, b), order) for x in (a, moved))
         assert smallest_difference(one, two, 5) == found
+
+
+@pytest.mark.parametrize("few", [1, 4, 5])
+def test_cells_are_close_from_either_side(few):
+    """The smaller one may be in either answer; five rows are enough."""
+    one, two = (rows_of(range(n), ()) for n in (100, 100 - few))
+    found = few if few < 5 else None
+    for a, b in ((one, two), (two, one)):
+        ours, theirs = (cell_sets(x, a.owners) for x in (a, b))
+        assert closest(ours, theirs, a.counted, 5) == found
 
 
 def test_levels_are_told_together():

@@ -318,3 +318,16 @@ def test_a_file_of_sqlite_is_read_and_never_written(at, tmp_path):
     with pytest.raises(DataError, match="cannot be opened"):
         list(absent.batches(["x"], 10))
     assert not (tmp_path / "none.db").exists()
+
+
+def test_under_noise_dates_beyond_the_drivers_calendar_are_cells(server):
+    """Without noise a native date is refused, whatever it is."""
+    rows = [("infinity", 1), ("2024-02-29", 1), (None, 0)]
+    server.fill("t", {"age": "date", "y": "int"}, rows)
+    source = rows_of(server)
+    (found,) = source.records(["age", "y"], 9)
+
+    assert found["age"].tolist() == ["infinity", "2024-02-29", None]
+    assert found["y"].tolist() == [1, 1, 0]
+    with pytest.raises(DataError):
+        list(source.batches(["age"], 9))
