@@ -17,6 +17,28 @@ _DENSE = 20_000_000
 
 
 @dataclass(frozen=True)
+class Apart:
+    """
+    By how few rows, or units, two sets differ, and how many are required.
+
+    Parameters
+    ----------
+    count : int
+        At least 1.
+    needed : int
+        More than ``count``.
+    """
+
+    count: int
+    needed: int
+
+    @property
+    def strain(self) -> float:
+        """How much there is of what is required."""
+        return self.count / self.needed
+
+
+@dataclass(frozen=True)
 class CellSets:
     """
     Sets of rows, with what tells quickly that two of them are far apart.
@@ -32,12 +54,15 @@ class CellSets:
         Rows, or units, of each set in each group of these.
     prints : array of shape (sets,)
         Equal for equal sets, and for others but once in 2**32.
+    least : array of shape (sets,)
+        Fewest that the sums of each set may tell of by a difference.
     """
 
     places: IntArray
     divided: list[tuple[int, IntArray]]
     groups: IntArray
     prints: FloatArray
+    least: IntArray
 
     def members(self, at: int) -> IntArray:
         """Places of the rows of a set."""
@@ -46,7 +71,9 @@ class CellSets:
         return found
 
 
-def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets:
+def cell_sets(
+    rows: RowSets, owners: Callable[[IntArray], IntArray], least: int
+) -> CellSets:
     """
     All rows, those of each level, and those of each cell that sums are of.
 
@@ -56,6 +83,8 @@ def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets
         Of an answer.
     owners : callable
         What counts once of the rows at some places: the row itself, or its unit.
+    least : int
+        Fewest of any set; more where its sums fix the values of more.
     """
     levels = [(k,) for k in range(len(rows.codes))]
     partitions = list(dict.fromkeys([(), *levels, *rows.cells.counted]))
@@ -64,12 +93,13 @@ def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets
     group = own % _GROUPS
     weights = _weights(rows.places)
     divided: list[tuple[int, IntArray]] = []
-    groups, prints, total = [], [], 0
+    groups, prints, needed, total = [], [], [], 0
     for factors in partitions:
         labels = rows.labels(factors)
         size = int(labels.max(initial=-1)) + 1
         divided.append((total, labels))
         total += size
+        needed.append(np.full(size, rows.cells.needed(factors, least)))
         prints.append(np.bincount(labels, weights, size))
         at = labels * _GROUPS + group
         if not alone:
@@ -77,9 +107,8 @@ def cell_sets(rows: RowSets, owners: Callable[[IntArray], IntArray]) -> CellSets
             at = at[_first(labels * (int(own.max()) + 2) + own + 1)]
         counted = np.bincount(at, minlength=size * _GROUPS)
         groups.append(counted.reshape(size, _GROUPS))
-    return CellSets(
-        rows.places, divided, np.concatenate(groups), np.concatenate(prints)
-    )
+    each = (np.concatenate(x) for x in (groups, prints, needed))
+    return CellSets(rows.places, divided, *each)
 
 
 def _first(keys: IntArray) -> IntArray:
@@ -92,16 +121,14 @@ def _first(keys: IntArray) -> IntArray:
 
 
 def closest(
-    one: CellSets,
-    two: CellSets,
-    counted: Callable[[IntArray], int],
-    least: int,
-) -> int | None:
+    one: CellSets, two: CellSets, counted: Callable[[IntArray], int]
+) -> Apart | None:
     """
-    Fewest rows, or units, below ``least`` that a set here and one there do not share.
+    The set here and the one there that differ by fewer than is required, most of all.
 
     Law: the counts of two sets differ in no group by more than those who are in one of
-    the sets alone, so no two sets that are close are passed over.
+    the sets alone, so no two sets that are close are passed over.  What is required is
+    the smaller demand of the two: both have to tell of those between them.
 
     Parameters
     ----------
@@ -109,29 +136,30 @@ def closest(
         Of two answers.
     counted : callable
         How many rows, or units, some places are.
-    least : int
-        Differences of as many are not looked for.
 
     Returns
     -------
-    int or None
-        None if all sets are equal or further apart.
+    Apart or None
+        None if all sets are equal or far enough apart.
     """
     sizes = two.groups.sum(axis=1)
     order = np.argsort(sizes)
     groups, prints, sizes = two.groups[order], two.prints[order], sizes[order]
-    own = one.groups.sum(axis=1)
-    lows = np.searchsorted(sizes, own - least + 1, side="left")
-    highs = np.searchsorted(sizes, own + least - 1, side="right")
-    found = least
+    needed, own = two.least[order], one.groups.sum(axis=1)
+    lows = np.searchsorted(sizes, own - one.least + 1, side="left")
+    highs = np.searchsorted(sizes, own + one.least - 1, side="right")
+    found: Apart | None = None
     for i, (low, high) in enumerate(zip(lows, highs, strict=True)):
         far = np.abs(groups[low:high] - one.groups[i]).sum(axis=1)
-        near = (far < found) & (prints[low:high] != one.prints[i])
-        for j in np.flatnonzero(near):
+        least = np.minimum(needed[low:high], one.least[i])
+        near = far < least * (1.0 if found is None else found.strain)
+        for j in np.flatnonzero(near & (prints[low:high] != one.prints[i])):
             other = two.members(int(order[low + j]))
             apart = np.setxor1d(one.members(i), other, assume_unique=True)
-            found = min(found, counted(apart) or found)
-    return found if found < least else None
+            pair = Apart(counted(apart), int(least[j]))
+            if pair.strain < (1.0 if found is None else found.strain):
+                found = pair
+    return found
 
 
 def prints_of(labels: IntArray, places: IntArray) -> FloatArray:

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.site.cell_sets import prints_of
+from fedglmm_flower.site.cell_sets import Apart, prints_of
 from fedglmm_flower.site.column_marks import Marks, is_copy
 from fedglmm_flower.site.row_sets import RowSets
 
@@ -15,20 +15,17 @@ IntArray = npt.NDArray[np.int64]
 _FIRST = 50
 
 
-@dataclass(frozen=True, order=True)
-class ColumnsApart:
+@dataclass(frozen=True)
+class ColumnsApart(Apart):
     """
-    In how few rows, or units, two columns differ.
+    In how few rows, or units, two columns differ, and how many are required.
 
     Parameters
     ----------
-    count : int
-        At least 1.
     here, there : str
         Names of the columns, in the answer that is asked and in the earlier one.
     """
 
-    count: int
     here: str
     there: str
 
@@ -50,7 +47,7 @@ def columns_apart(rows: RowSets, before: RowSets, least: int) -> ColumnsApart | 
     before : RowSets
         Of an earlier answer.
     least : int
-        Differences of as many are not looked for.
+        Fewest that are enough; more where sums would fix the values of more.
     """
     _, here, there = np.intersect1d(
         rows.places, before.places, assume_unique=True, return_indices=True
@@ -73,7 +70,7 @@ def own_columns_apart(rows: RowSets, least: int) -> ColumnsApart | None:
     rows : RowSets
         That would be summed.
     least : int
-        Differences of as many are not looked for.
+        Fewest that are enough; more where sums would fix the values of more.
     """
     every = np.arange(len(rows.places))
     pairs = (
@@ -111,28 +108,32 @@ class _Common:
                 self._cells.append((labels, np.isin(prints_of(labels, places), both)))
         return self._cells
 
-    def fewest(self, one: Marks, two: Marks, least: int) -> int:
-        """Fewest owners, but not none, of rows that differ in all or in a cell."""
+    def fewest(self, one: Marks, two: Marks, least: int) -> Apart:
+        """Owners, but not none, of rows that differ in all or in a cell."""
         at = np.flatnonzero(one != two)
         owners = self.owners[at]
+        fixed = min(self.rows.cells.copied, self.before.cells.copied)
+        needed = max(least, fixed + 1)
         # Of most columns the first few rows tell enough.
-        counts = [len(np.unique(owners[: _FIRST * least]))]
-        if counts[0] < least:
-            counts = [len(np.unique(owners))]
+        count = len(np.unique(owners[: _FIRST * needed]))
+        if count < needed:
+            count = len(np.unique(owners))
+        found = [Apart(count, needed)]
         if is_copy(one, two):
             for labels, shared in self.cells:
                 pairs = np.unique(np.stack([labels[at], owners]), axis=1)
-                found = np.bincount(pairs[0], minlength=len(shared))[shared]
-                counts += found[found > 0].tolist()
-        return min(counts)
+                cells = np.bincount(pairs[0], minlength=len(shared))[shared]
+                found += [Apart(n, least) for n in cells[cells > 0].tolist()]
+        return min(found, key=lambda apart: apart.strain)
 
 
 def _closest(
     pairs: Iterator[tuple[str, str, Marks, Marks]], common: _Common, least: int
 ) -> ColumnsApart | None:
-    found = [
-        ColumnsApart(count, here, there)
-        for here, there, one, two in pairs
-        if (one != two).any() and (count := common.fewest(one, two, least)) < least
-    ]
-    return min(found, default=None)
+    found = []
+    for here, there, one, two in pairs:
+        if (one != two).any():
+            apart = common.fewest(one, two, least)
+            found.append(ColumnsApart(apart.count, apart.needed, here, there))
+    close = (apart for apart in found if apart.strain < 1)
+    return min(close, key=lambda apart: apart.strain, default=None)

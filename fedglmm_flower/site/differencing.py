@@ -79,18 +79,18 @@ def _apart(
     before: Answered, rows: RowSets, least: int, whole: int
 ) -> Iterator[_Difference]:
     """What one earlier answer and this one do not share."""
-    for apart, needed in (
-        (whole_difference(rows, before.rows), max(least, whole)),
-        (smallest_difference(rows, before.rows, least), least),
-    ):
-        if apart is not None:
-            what = "are in sums of this study and not in the same"
-            beside = ", or the other way round"
-            yield _Difference(apart, needed, before.study, what, beside)
+    what = "are in sums of this study and not in the same"
+    beside = ", or the other way round"
+    every = whole_difference(rows, before.rows)
+    if every is not None:
+        yield _Difference(every, max(least, whole), before.study, what, beside)
+    sets = smallest_difference(rows, before.rows, least)
+    if sets is not None:
+        yield _Difference(sets.count, sets.needed, before.study, what, beside)
     columns = columns_apart(rows, before.rows, least)
     if columns is not None:
         what = f"differ between {columns.here!r} here and {columns.there!r}"
-        yield _Difference(columns.count, least, before.study, what)
+        yield _Difference(columns.count, columns.needed, before.study, what)
 
 
 def own_columns(rows: RowSets, least: int) -> Finding:
@@ -113,7 +113,8 @@ def own_columns(rows: RowSets, least: int) -> Finding:
         False,
         f"nesting: {columns.here!r} and {columns.there!r} differ in {columns.count} "
         f"{counted}, of all or of a cell, whose values the difference of two sums "
-        f"tells; none or at least {least} are required; leave out one of the two",
+        f"tells; none or at least {columns.needed} are required; leave out one of the "
+        "two",
         found=columns.count,
-        needed=least,
+        needed=columns.needed,
     )

@@ -98,8 +98,9 @@ class RowSets:
             "format": _FORMAT,
             "places": _packed(np.diff(self.places, prepend=0).astype("<i8")),
             "codes": [_packed(codes.astype("<i4")) for codes in self.codes],
-            "counted": self.cells.counted,
+            "counted": list(self.cells.counted.items()),
             "summed": self.cells.summed,
+            "copied": self.cells.copied,
             "marks": {c: _packed(m.astype("<u2")) for c, m in self.marks.items()},
         }
         return json.dumps(plain, separators=(",", ":"))
@@ -120,7 +121,11 @@ class RowSets:
             found = cls(
                 places=np.cumsum(_unpacked(plain["places"], "<i8", np.int64)),
                 codes=tuple(_unpacked(x, "<i4", np.int32) for x in plain["codes"]),
-                cells=SummedCells(*map(_factors, (plain["counted"], plain["summed"]))),
+                cells=SummedCells(
+                    {_factors(cell): int(fixed) for cell, fixed in plain["counted"]},
+                    tuple(map(_factors, plain["summed"])),
+                    int(plain["copied"]),
+                ),
                 marks={
                     str(name): _unpacked(x, "<u2", np.uint16)
                     for name, x in plain["marks"].items()
@@ -200,5 +205,5 @@ def _unpacked(text: str, stored: str, wanted: type[np.generic]) -> Any:
     return np.frombuffer(content, dtype=stored).astype(wanted)
 
 
-def _factors(plain: list[list[int]]) -> tuple[Factors, ...]:
-    return tuple(tuple(int(k) for k in one) for one in plain)
+def _factors(plain: list[int]) -> Factors:
+    return tuple(int(k) for k in plain)

@@ -1,12 +1,13 @@
 """Two answers' sets of rows: in how few rows they differ."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from fedglmm_flower.site.cell_sets import cell_sets, closest
+from fedglmm_flower.site.cell_sets import Apart, cell_sets, closest
 from fedglmm_flower.site.row_sets import RowSets
 
 IntArray = npt.NDArray[np.int64]
@@ -26,9 +27,9 @@ def whole_difference(rows: RowSets, before: RowSets) -> int | None:
     return rows.counted(apart) or None
 
 
-def smallest_difference(rows: RowSets, before: RowSets, least: int) -> int | None:
+def smallest_difference(rows: RowSets, before: RowSets, least: int) -> Apart | None:
     """
-    Fewest rows below ``least``, but not none, that a set here and one there differ by.
+    By how few rows, but not none, a set here and one there differ; None for enough.
 
     Where rows have units, fewest units with such rows.  Sums over two such sets differ
     by the sums of these rows.  Sets are all rows, those of each level, of several
@@ -41,35 +42,45 @@ def smallest_difference(rows: RowSets, before: RowSets, least: int) -> int | Non
     before : RowSets
         Of an earlier answer.
     least : int
-        Differences of as many are not looked for.
+        Fewest that are enough; more where sums would fix the values of more.
 
     Examples
     --------
     >>> a, b = (RowSets(np.array(at)) for at in ([0, 1, 2], [0, 2, 3]))
     >>> smallest_difference(a, b, 5), smallest_difference(a, a, 5)
-    (2, None)
+    (Apart(count=2, needed=5), None)
     """
-    ours, theirs = (cell_sets(one, rows.owners) for one in (rows, before))
-    pairs = closest(ours, theirs, rows.counted, least)
-    found = [] if pairs is None else [pairs]
+    ours, theirs = (cell_sets(one, rows.owners, least) for one in (rows, before))
+    found = [closest(ours, theirs, rows.counted)]
     size = 1 + max(int(one.places.max(initial=-1)) for one in (rows, before))
-    for one, two in product(_factors(rows, size), [*_factors(before, size)]):
+    for one, two in product(
+        _factors(rows, size, least), [*_factors(before, size, least)]
+    ):
         for merged, single in ((one, two), (two, one)):
-            found += _unmerged(merged, single, rows, least)
-    return min(found, default=None)
+            needed = min(merged.needed, single.needed)
+            found += _unmerged(merged.levels, single.levels, rows, needed)
+    return min(filter(None, found), key=lambda pair: pair.strain, default=None)
 
 
-def _factors(rows: RowSets, size: int) -> Iterator[IntArray]:
+@dataclass(frozen=True)
+class _Factor:
     """Level of each place of a table from 1, 0 where it is in no sum."""
+
+    levels: IntArray
+    needed: int
+
+
+def _factors(rows: RowSets, size: int, least: int) -> Iterator[_Factor]:
+    """One level of all rows, and those of each factor."""
     for factors in [(), *((k,) for k in range(len(rows.codes)))]:
         levels = np.zeros(size, dtype=np.int64)
         levels[rows.places] = rows.labels(factors) + 1
-        yield levels
+        yield _Factor(levels, rows.cells.needed(factors, least))
 
 
 def _unmerged(
-    merged: IntArray, single: IntArray, rows: RowSets, least: int
-) -> Iterator[int]:
+    merged: IntArray, single: IntArray, rows: RowSets, needed: int
+) -> Iterator[Apart]:
     """
     Rows, or units, between a level of one factor and levels of another together.
 
@@ -83,12 +94,12 @@ def _unmerged(
     chosen = inside > outside
     chosen[0] = False  # rows of no sum are in no level
     apart = np.where(chosen, outside, inside).sum(axis=0)
-    enough = _enough(rows, least, len(single))
-    for level in np.flatnonzero((apart > 0) & (apart < enough)):
+    enough = _enough(rows, needed, len(single))
+    for level in np.flatnonzero(chosen.any(axis=0) & (apart > 0) & (apart < enough)):
         mine = single == level + 1
         count = rows.counted(np.flatnonzero(chosen[merged, level] != mine))
-        if count < least:
-            yield count
+        if count < needed:
+            yield Apart(count, needed)
 
 
 def _enough(rows: RowSets, least: int, size: int) -> int:

@@ -1,12 +1,13 @@
 """Which cells of factors a release determines: their counts, and sums inside them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TypeAlias
 
 from fedglmm_flower.site.binary_response import response_is_event
 from fedglmm_flower.study.model import Model
+from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import Statistic
 
 # Factors by their number, ascending; none of them means all rows.
@@ -22,14 +23,23 @@ class SummedCells:
 
     Parameters
     ----------
-    counted : tuple of tuple of int
-        Factors whose joint cells are counted.
+    counted : mapping
+        Factors whose joint cells are counted, and of how many rows the sums in a cell
+        would fix every value.
     summed : tuple of tuple of int
         Of these, such that numbers are summed in each cell.
+    copied : int
+        Rows whose every value the sums with a column would fix beside those with its
+        copy.
     """
 
-    counted: tuple[Factors, ...] = ()
+    counted: Mapping[Factors, int] = field(default_factory=dict)
     summed: tuple[Factors, ...] = ((),)
+    copied: int = 0
+
+    def needed(self, factors: Factors, least: int) -> int:
+        """Fewest rows by which a cell of some factors may differ from another one."""
+        return max(least, self.counted.get(factors, 0) + 1)
 
     def by_cluster(self, factor: int) -> "SummedCells":
         """
@@ -37,12 +47,10 @@ class SummedCells:
 
         Inside a cluster single levels are looked at, of which there are enough.
         """
-
-        def more(sets: tuple[Factors, ...]) -> tuple[Factors, ...]:
-            each = ((*s, factor) for s in sets if len(s) <= 1)
-            return _sorted([*sets, *each])
-
-        return SummedCells((*more(self.counted), (factor,)), more(self.summed))
+        more = {(*s, factor): fixed for s, fixed in self.counted.items() if len(s) <= 1}
+        each = ((*s, factor) for s in self.summed if len(s) <= 1)
+        counted = {(factor,): 0, **self.counted, **more}
+        return SummedCells(counted, (*self.summed, *each), self.copied)
 
 
 def summed_cells(model: Model, statistics: Iterable[Statistic]) -> SummedCells:
@@ -53,21 +61,39 @@ def summed_cells(model: Model, statistics: Iterable[Statistic]) -> SummedCells:
     """
     factors = [i for i, factor in enumerate(model.factors) if factor]
     event = (len(factors),) if response_is_event(model) else ()
-    counted: set[Factors] = set()
+    parts: dict[Factors, set[Monomial]] = {}
     summed: set[Factors] = {()}
+    products: set[Monomial] = set()
     for s in statistics:
         inside = tuple(k for k, i in enumerate(factors) if s.monomial[i])
         pairs = zip(s.monomial, model.factors, strict=True)
-        number = any(e for e, factor in pairs if not factor)
+        number = tuple(0 if factor else e for e, factor in pairs)
         weighed = model.weights is not None or s.measure not in _COUNTS
         of_events = event if s.role == "y" or s.measure in _COUNTS[1:] else ()
-        found = {(*part, *of_events) for part in _parts(inside)}
-        counted |= found
-        if number or weighed:
-            summed |= found
+        cells = {(*part, *of_events) for part in _parts(inside)}
+        for cell in cells:
+            parts.setdefault(cell, set())
+        response = int(s.role == "y")
+        products.add((*s.monomial, response))
+        if any(number) or (response and not of_events):
+            parts[*inside, *of_events].add((*number, response))
+        if any(number) or weighed:
+            summed |= cells
         elif s.role != "x" and not of_events:
             summed |= _parts(inside)
-    return SummedCells(_sorted(counted - {()}), _sorted(summed))
+    counted = {cell: _fixed(len(found), found) for cell, found in parts.items()}
+    return SummedCells(counted, _sorted(summed), _copied(products))
+
+
+def _copied(products: set[Monomial]) -> int:
+    with_column = (sum(map(bool, column)) for column in zip(*products, strict=True))
+    return _fixed(max(with_column, default=0), products, 1)
+
+
+def _fixed(sums: int, products: set[Monomial], more: int = 0) -> int:
+    """Rows with no more values than there are sums of products of their columns."""
+    columns = sum(any(column) for column in zip(*products, strict=True))
+    return sums // (columns + more) if columns else 0
 
 
 def _parts(factors: Factors) -> set[Factors]:

@@ -113,6 +113,22 @@ def test_no_column_differs_in_few_patients(table, site, first, second, few):
         site(second, frame)
 
 
+def test_sums_of_many_powers_need_more_corrected_patients(table, site):
+    """Five corrections are solved for from the sums of order six, not of order one."""
+    frame = copied(table.assign(died=table.died.mask(table.index < 5, 1)), range(5))
+    for order, refused in ((1, False), (6, True)):
+        first, second = (
+            asked(f"died ~ {age} + cost", order=order, accept=(("canonical", order),))
+            for age in ("age", "age2")
+        )
+        site(first, frame)
+        if not refused:
+            site(second, frame)
+            continue
+        with pytest.raises(DisclosureError, match="5 rows differ between 'age2'"):
+            site(second, frame)
+
+
 def test_a_copy_is_compared_level_by_level(table, site):
     """Forty patients were corrected, of whom three are women."""
     women, men = (np.flatnonzero(table.female == code) for code in (1, 0))

@@ -16,7 +16,9 @@ def rows(rng):
     places = np.sort(rng.choice(400, 100, replace=False))
     codes = tuple(rng.integers(0, k, 100).astype(np.int32) for k in (2, 3))
     marks = {"größe": rng.integers(0, 2**16, 100).astype(np.uint16)}
-    return RowSets(places, codes, SummedCells(((0,), (0, 1)), ((), (0,))), marks)
+    return RowSets(
+        places, codes, SummedCells({(0,): 4, (0, 1): 0}, ((), (0,)), 3), marks
+    )
 
 
 def test_rows_are_read_as_they_were_written(rows):
@@ -43,7 +45,8 @@ def test_rows_are_read_as_they_were_written(rows):
         {"places": "!"},
         {"places": 3},
         {"codes": None},
-        {"counted": [[2]]},
+        {"counted": [[[2], 1]]},
+        {"counted": [2]},
         {"marks": []},
     ],
 )
@@ -70,9 +73,28 @@ def test_a_release_of_order_two_tells_cells_of_two_factors():
     assert (female, stage) not in at_one.counted
 
 
+def test_sums_of_a_high_order_fix_the_values_of_more_rows():
+    """As the gate counts them for a cell: sums by columns."""
+    found, few = (
+        summed_cells(study.moment_model, study.statistics(study.order))
+        for study in (
+            ask("died ~ age + cost + count + female", "binomial", order=k)
+            for k in (4, 1)
+        )
+    )
+
+    # Nineteen products of at most three of three numbers in each level.
+    assert found.counted[(0,)] == 19 // 3
+    assert set(few.counted.values()) == {0, 1}
+    # With age 31 products, of five columns and the copy.
+    assert (found.copied, few.copied) == (31 // 6, 0)
+
+
 def test_each_cluster_has_sums_of_its_own():
     """Its rows are a set, and so are those of each level in it."""
-    cells = SummedCells(((0,), (1,), (0, 1)), ((), (0,))).by_cluster(2)
+    counted = {(): 9, (0,): 4, (1,): 3, (0, 1): 1}
+    cells = SummedCells(counted, ((), (0,)), 7).by_cluster(2)
 
-    assert set(cells.counted) == {(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)}
+    assert cells.copied == 7
+    assert cells.counted == {**counted, (2,): 9, (0, 2): 4, (1, 2): 3}
     assert set(cells.summed) == {(), (0,), (2,), (0, 2)}

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from fedglmm_flower.site.cell_sets import cell_sets, closest
+from fedglmm_flower.site.cell_sets import Apart, cell_sets, closest
 from fedglmm_flower.site.row_sets import RowSets
 from fedglmm_flower.site.sets_apart import smallest_difference, whole_difference
 from fedglmm_flower.site.summed_cells import SummedCells
@@ -16,13 +16,18 @@ def rows_of(places, codes, order=1, units=None):
     count = range(len(codes))
     sets = tuple(s for k in range(order + 1) for s in combinations(count, k))
     codes = tuple(np.asarray(c, dtype=np.int32) for c in codes)
-    return RowSets(np.asarray(places), codes, SummedCells(sets[1:], sets), units=units)
+    return RowSets(
+        np.asarray(places),
+        codes,
+        SummedCells(dict.fromkeys(sets, 0), sets),
+        units=units,
+    )
 
 
 def cells_of(rows):
     """Every set that sums are of, as a set of places."""
     found = []
-    for factors in [(), *rows.cells.counted]:
+    for factors in rows.cells.counted:
         labels = list(zip(*(rows.codes[k].tolist() for k in factors), strict=True))
         labels = labels or [()] * len(rows.places)
         for label in sorted(set(labels)):
@@ -53,12 +58,13 @@ def tried(one, two, least):
     pairs += [(a, b) for a in unions_of(one) for b in cells_of(rows_levels(two))]
     pairs += [(a, b) for a in cells_of(rows_levels(one)) for b in unions_of(two)]
     found = [owners(a ^ b) for a, b in pairs if a != b]
-    return min((n for n in found if n < least), default=None)
+    fewest = min(found, default=least)
+    return Apart(fewest, least) if fewest < least else None
 
 
 def rows_levels(rows):
     """The same with all rows and single levels alone."""
-    singles = tuple((k,) for k in range(len(rows.codes)))
+    singles = dict.fromkeys([(), *((k,) for k in range(len(rows.codes)))], 0)
     return RowSets(rows.places, rows.codes, SummedCells(singles), units=rows.units)
 
 
@@ -102,7 +108,7 @@ def test_cells_differ_where_levels_do_not():
     b = np.tile([0, 0, 0, 0, 1], 20)
     moved = a.copy()
     moved[[0, 1, 2, 4, 9, 50, 51, 52, 54, 59]] ^= 1
-    for order, found in ((1, None), (2, 4)):
+    for order, found in ((1, None), (2, Apart(4, 5))):
         one, two = (rows_of(range(100), (x, b), order) for x in (a, moved))
         assert smallest_difference(one, two, 5) == found
 
@@ -111,10 +117,10 @@ def test_cells_differ_where_levels_do_not():
 def test_cells_are_close_from_either_side(few):
     """The smaller one may be in either answer; five rows are enough."""
     one, two = (rows_of(range(n), ()) for n in (100, 100 - few))
-    found = few if few < 5 else None
+    found = Apart(few, 5) if few < 5 else None
     for a, b in ((one, two), (two, one)):
-        ours, theirs = (cell_sets(x, a.owners) for x in (a, b))
-        assert closest(ours, theirs, a.counted, 5) == found
+        ours, theirs = (cell_sets(x, a.owners, 5) for x in (a, b))
+        assert closest(ours, theirs, a.counted) == found
 
 
 def test_levels_are_told_together():
@@ -124,13 +130,21 @@ def test_levels_are_told_together():
     exact, moved = rows_of(range(120), (two,)), two.copy()
     moved[[0, 1, 70]] ^= 1
 
-    assert smallest_difference(rows_of(range(120), (four,)), exact, 5) is None
-    assert (
-        smallest_difference(
-            rows_of(range(120), (four,)), rows_of(range(120), (moved,)), 5
+    by_region, apart = (rows_of(range(120), (x,)) for x in (four, moved))
+    assert smallest_difference(by_region, exact, 5) is None
+    assert smallest_difference(by_region, apart, 5) == Apart(3, 5)
+
+
+def test_what_sums_would_fix_is_too_few():
+    """Seven rows between two levels, of which both answers have many sums."""
+    one = np.repeat([0, 1], 50)
+    two = np.where(np.arange(100) < 57, 0, 1)
+    for fixed, found in (((8, 8), Apart(7, 9)), ((8, 2), None), ((6, 9), None)):
+        first, second = (
+            RowSets(np.arange(100), (codes,), SummedCells({(): 0, (0,): n}))
+            for codes, n in zip((one, two), fixed, strict=True)
         )
-        == 3
-    )
+        assert smallest_difference(first, second, least=5) == found
 
 
 def test_whoever_is_in_one_answer_alone_is_counted():
@@ -140,7 +154,5 @@ def test_whoever_is_in_one_answer_alone_is_counted():
     assert whole_difference(short, short) is None
     units = np.repeat(np.arange(8), 2)
     assert whole_difference(rows_of(range(16), (), units=units), long) == 1
-    assert (
-        whole_difference(rows_of(range(10), (), units=units), rows_of(range(16), ()))
-        == 3
-    )
+    fewer = rows_of(range(10), (), units=units)
+    assert whole_difference(fewer, short) == 3
