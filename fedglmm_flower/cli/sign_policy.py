@@ -20,6 +20,7 @@ from fedglmm_flower.envelope.policy_versions import (
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.site import SiteConfig, read_site_config
+from fedglmm_flower.site.kept import require_memory
 
 
 def sign_policy(
@@ -43,7 +44,8 @@ def sign_policy(
         )
     path = config.parent / POLICY_VERSIONS
     before = [version.digest for version in read_versions(path)]
-    # A chain that was cut is not gone on with.
+    # Neither a memory that was lost nor a chain that was cut is gone on with.
+    require_memory(here.memory, here.answers)
     here.memory.require_policy(before)
     version = sign_version(path, here.digest, signer, utc_now())
     here.memory.hold_policy([one.digest for one in read_versions(path)])

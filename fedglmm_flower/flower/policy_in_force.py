@@ -12,6 +12,7 @@ from fedglmm_flower.envelope.policy_versions import (
 )
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.site import SiteConfig
+from fedglmm_flower.site.kept import require_memory
 
 
 def policy_in_force(
@@ -42,8 +43,9 @@ def policy_in_force(
         If the policy is not as it was signed last, has expired, or if a version that
         was in force is no longer among the signed ones.
     StorageError
-        If the site's memory cannot be read or written.
+        If the site's memory cannot be read or written, is missing or was set back.
     """
+    require_memory(config.memory, config.answers)
     versions = path.parent / POLICY_VERSIONS
     found = require_signed(versions, config.digest, own, demanded=config.signed)
     config.memory.hold_policy([version.digest for version in read_versions(versions)])

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.answers import NAME as ANSWERS
+from fedglmm_flower.site.answers import AnswerStore
 from fedglmm_flower.site.data_table import DataTable
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.memory import FOLDER, SiteMemory
@@ -164,6 +166,11 @@ class SiteConfig:
     digest: str = ""
     signed: bool = False
     expires: date | None = None
+
+    @property
+    def answers(self) -> AnswerStore:
+        """What it has sent; not beside ``site.toml``, whose folder may be read-only."""
+        return AnswerStore(self.inbox / ANSWERS)
 
 
 def read_site_config(path: Path | str) -> SiteConfig:
