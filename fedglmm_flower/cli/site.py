@@ -23,14 +23,8 @@ from fedglmm_flower.flower.site_files import (
     release_to_file,
 )
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.answer import (
-    check_expected,
-    clear_rows,
-    own_apart,
-    require_apart,
-    rows_apart,
-    summed_rows,
-)
+from fedglmm_flower.site.answer import check_expected
+from fedglmm_flower.site.clearing import clear_apart
 from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.kept import require_memory
@@ -81,17 +75,16 @@ def preview(
     between: list[Finding] = []
 
     def cleared() -> ClearedSite:
-        one = clear_rows(
-            asked, here.source, found, here.policy, site=here.site, key=key
+        one, _ = clear_apart(
+            asked,
+            here.source,
+            found,
+            here.policy,
+            memory.answers(),
+            site=here.site,
+            key=key,
+            seen=between,
         )
-        rows = summed_rows(asked, found, one)
-        before = memory.answers()
-        for apart in (
-            own_apart(rows, here.policy),
-            rows_apart(asked, rows, one, here.policy, before),
-        ):
-            between.append(apart)
-            require_apart(apart)
         return one
 
     points = memory.points(asked.digest)

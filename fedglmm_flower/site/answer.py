@@ -1,25 +1,15 @@
 """A site's whole answer: rows to a released summary, gate by gate."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedglmm_flower.errors import DisclosureError, StudyMismatchError
-from fedglmm_flower.site.cell_rules import rows_fixed_by
-from fedglmm_flower.site.clusters import ClearedSite, clear_site
-from fedglmm_flower.site.differencing import differencing, own_columns
-from fedglmm_flower.site.finding import Finding
-from fedglmm_flower.site.labels import Path
+from fedglmm_flower.errors import StudyMismatchError
+from fedglmm_flower.site.clearing import clear_apart, require_apart, rows_apart
 from fedglmm_flower.site.mechanism import Mechanism, NoNoise
-from fedglmm_flower.site.memory import Answered, SiteMemory
-from fedglmm_flower.site.moments import Moments, SiteMoments
+from fedglmm_flower.site.memory import SiteMemory
 from fedglmm_flower.site.policy import Policy
-from fedglmm_flower.site.released import REMAINDER, Released
-from fedglmm_flower.site.row_places import RowPlaces
-from fedglmm_flower.site.row_sets import RowSets, row_sets
-from fedglmm_flower.site.snapshot import require_unchanged
+from fedglmm_flower.site.released import Released
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
-from fedglmm_flower.site.summed_cells import summed_cells
 from fedglmm_flower.study.study import Study
 
 
@@ -97,123 +87,24 @@ def answer(
     found = summarise_clusters(study, source, site=site, key=key, unit=policy.unit)
     if memory is not None:
         memory.require_same(study.digest, found.snapshot)
-    cleared = clear_rows(study, source, found, policy, site=site, key=key)
-    rows = summed_rows(study, found, cleared)
-    require_apart(own_apart(rows, policy))
+    before = () if memory is None else memory.answers()
+    cleared, rows = clear_apart(
+        study, source, found, policy, before, site=site, key=key
+    )
     released = (mechanism or NoNoise()).release(cleared)
     if memory is not None:
-        # Only now: of what the gate refused nothing is known outside.
+        # Only now: of what the gate refused nothing is known outside.  Compared once
+        # more: another study may have been answered in between.
         memory.enter(
             study.digest,
             found.snapshot,
             [rows],
-            lambda before, told: require_apart(
-                rows_apart(study, told, cleared, policy, before)
+            lambda known, told: require_apart(
+                rows_apart(study, told, cleared, policy, known)
             ),
             numbers=sum(len(one.values) for one in cleared.clusters.values()),
         )
     return Answer(released, found.snapshot)
-
-
-def summed_rows(study: Study, found: SiteMoments, cleared: ClearedSite) -> RowSets:
-    """Which rows would go out in sums, cluster by cluster."""
-    # Names may have been replaced by numbers: what passed by itself is the same object.
-    passed = {id(one.moments) for one in cleared.clusters.values()}
-    alone: list[list[RowPlaces]] = []
-    pooled: list[RowPlaces] = []
-    for path, places in found.places.items():
-        if id(found.clusters[path]) in passed:
-            alone.append([places])
-        elif path not in cleared.left_out:
-            pooled.append(places)
-    sent = (s for one in cleared.clusters.values() for s in one.statistics)
-    cells = summed_cells(study.moment_model, dict.fromkeys(sent))
-    return row_sets([*alone, *([pooled] if pooled else [])], cells, found.units)
-
-
-def rows_apart(
-    study: Study,
-    rows: RowSets,
-    cleared: ClearedSite,
-    policy: Policy,
-    before: Sequence[Answered],
-) -> Finding:
-    """What sums of some rows tell by difference from earlier answers."""
-    if not (policy.enabled and policy.compare_answers):
-        return Finding("differencing", True, "differencing: is not looked at")
-    names = (one.statistics for one in cleared.clusters.values())
-    whole = max(map(rows_fixed_by, names), default=0) + 1
-    return differencing(before, study.digest, rows, policy.min_cell, whole)
-
-
-def own_apart(rows: RowSets, policy: Policy) -> Finding:
-    """What sums of some rows tell by difference from one another."""
-    if not policy.enabled:
-        return Finding("nesting", True, "nesting: is not looked at")
-    return own_columns(rows, policy.min_cell)
-
-
-def require_apart(apart: Finding) -> None:
-    """
-    Refuse what tells of few rows by subtraction.
-
-    Raises
-    ------
-    DisclosureError
-        If it differs by few rows from other sums.
-    """
-    if not apart.passed:
-        raise DisclosureError(f"disclosure: {apart.detail}")
-
-
-def clear_rows(
-    study: Study,
-    source: TableSource,
-    found: SiteMoments,
-    policy: Policy,
-    *,
-    site: str,
-    key: bytes = b"",
-) -> ClearedSite:
-    """
-    Pass the clusters of a site; the rows of those to be pooled are read once more.
-
-    Parameters
-    ----------
-    study : Study
-        The question.
-    source : TableSource
-        The site's rows.
-    found : SiteMoments
-        Their sums.
-    policy : Policy
-        The officer's thresholds.
-    site : str
-        Name of this site.
-    key : bytes
-        The secret that the digest of their rows was made with.
-
-    Raises
-    ------
-    DataError
-        If the rows are no longer those of the sums.
-    DisclosureError
-        See :func:`clear_site`.
-    """
-    remainder = (REMAINDER,) * len(study.clusters)
-
-    def pool(small: frozenset[Path]) -> Moments:
-        # Not added up: the remainder's anchor is one of its own.
-        def name(path: Path) -> Path | None:
-            return remainder if path in small else None
-
-        pooled = summarise_clusters(
-            study, source, site=site, name=name, key=key, unit=policy.unit
-        )
-        require_unchanged((found.snapshot, pooled.snapshot), source.name)
-        return pooled.clusters[remainder]
-
-    return clear_site(study, found, policy, pool)
 
 
 def check_expected(study: Study, site: str, least: int = 1) -> None:

@@ -50,7 +50,11 @@ class ClearedSite:
 
 
 def clear_site(
-    study: Study, found: SiteMoments, policy: Policy, pool: Pool
+    study: Study,
+    found: SiteMoments,
+    policy: Policy,
+    pool: Pool,
+    offers: tuple[Offer, ...] | None = None,
 ) -> ClearedSite:
     """
     Pass the clusters of a site, each by every rule.
@@ -71,15 +75,18 @@ def clear_site(
         The officer's thresholds.
     pool : callable
         Sums of the rows of several clusters together.
+    offers : tuple of (str, int) or None
+        Sets that are tried; all of the study's if None.
 
     Raises
     ------
     DisclosureError
         If no cluster passes.  The message names counts and is local.
     """
+    offers = study.offers if offers is None else offers
     if not study.clusters:
         ((path, moments),) = found.clusters.items()
-        cleared = clear(study.moment_model, moments, policy, study.offers)
+        cleared = clear(study.moment_model, moments, policy, offers)
         return ClearedSite({path: cleared}, _told_missing(found, policy))
     pools: dict[frozenset[Path], Moments] = {}
 
@@ -88,7 +95,7 @@ def clear_site(
             pools[small] = pool(small)
         return pools[small]
 
-    choices = [_pass(study, found, policy, offer, pooled) for offer in study.offers]
+    choices = [_pass(study, found, policy, offer, pooled) for offer in offers]
     most = max((choice.n_rows for choice in choices if choice), default=0)
     # Without a gate what may be seen is seen, all of it.
     worth = WORTH if policy.enabled else 1.0

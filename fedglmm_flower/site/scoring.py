@@ -17,7 +17,8 @@ from fedglmm_flower.errors import (
 )
 from fedglmm_flower.glmm.frame import Frame
 from fedglmm_flower.glmm.score import Score, score_at
-from fedglmm_flower.site.answer import check_expected, own_apart, require_apart
+from fedglmm_flower.site.answer import check_expected
+from fedglmm_flower.site.clearing import own_apart, require_apart
 from fedglmm_flower.site.differencing import differencing
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.further import numbers_allowed

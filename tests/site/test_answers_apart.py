@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -118,3 +119,26 @@ def test_a_damaged_record_is_told(table, frozen):
             base.commit()
         with pytest.raises(StorageError, match="restore it from a backup"):
             answer(OTHER, table, frozen)
+
+
+def test_a_set_that_tells_by_difference_gives_way_to_a_lower_one(table, frozen):
+    """Two women of one stage lack a cost: order 1 has no cell of both factors."""
+    columns = tuple(c for c in COLUMNS if c.name != "hospital")
+    one, two = (
+        ask(f"died ~ female + stage{more}", "binomial", columns=columns, order=2)
+        for more in ("", " + cost")
+    )
+    lower = replace(two, accept=(("canonical", 2), ("canonical", 1)))
+    few = table.female.eq(1) & table.stage.eq("II")
+    others = np.concatenate(
+        [
+            np.flatnonzero(table.female.eq(1) & table.stage.ne("II"))[:40],
+            np.flatnonzero(table.female.eq(0) & table.stage.eq("II"))[:40],
+        ]
+    )
+    frame = without(table, "cost", [*np.flatnonzero(few)[:2], *others])
+    assert answer(one, frame, frozen).order == 2
+    with pytest.raises(DisclosureError, match="differencing: 2 rows"):
+        answer(replace(two, accept=(("canonical", 2),)), frame, frozen)
+
+    assert answer(lower, frame, frozen).order == 1
