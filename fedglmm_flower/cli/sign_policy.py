@@ -20,7 +20,7 @@ from fedglmm_flower.envelope.policy_versions import (
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.site import SiteConfig, read_site_config
-from fedglmm_flower.site.kept import require_memory
+from fedglmm_flower.site.kept import note_memory, require_memory
 
 
 def sign_policy(
@@ -49,6 +49,7 @@ def sign_policy(
     here.memory.require_policy(before)
     version = sign_version(path, here.digest, signer, utc_now())
     here.memory.hold_policy([one.digest for one in read_versions(path)])
+    note_memory(here.memory, here.answers)
     new = "" if version.number > len(before) else " before"
     typer.echo(
         f"{path}: version {version.number} of the policy was signed{new}, "

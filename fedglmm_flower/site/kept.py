@@ -65,6 +65,7 @@ def require_ledger(ledger: Ledger, answers: AnswerStore) -> None:
 
 def note_memory(memory: SiteMemory, answers: AnswerStore) -> None:
     """Note how far the memory has come, before anything leaves."""
+    memory.key()  # so that it is known by its secret from now on
     extent = memory.extent()
     if extent is not None:
         answers.note(_MEMORY, *extent)

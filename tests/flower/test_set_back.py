@@ -95,6 +95,19 @@ def test_a_memory_of_before_the_last_answer_is_not_taken(site):
     site.ask(0)
 
 
+def test_a_signature_counts_before_the_next_answer(site):
+    """Policy, versions and memory put back together, while nobody has asked."""
+    files = (site.path, site.folder / "policy-versions.toml", site.memory)
+    assert fedglmm("site", "sign-policy", site.path).status == 0
+    old = [file.read_bytes() for file in files]
+    site.path.write_text(site.path.read_text() + "# stricter\n")
+    assert fedglmm("site", "sign-policy", site.path).status == 0
+    for file, content in zip(files, old, strict=True):
+        file.write_bytes(content)
+    with pytest.raises(StorageError, match="holds 1 entries, and had 2"):
+        site.ask(0)
+
+
 @pytest.mark.parametrize("change", ["both old", "both removed", "another path"])
 def test_a_ledger_set_back_with_its_head_is_told(site, change):
     """Else one study would have two draws, and the budget would be paid back."""
