@@ -155,6 +155,10 @@ def test_a_policy_ends_with_its_last_day(federation):
     with pytest.raises(PolicyError, match="expired after 2026-11-20"):
         at(21)
     assert "expired after 2026-11-20: nothing is sent" in preview()
+    path.write_text(text.replace("2026-11", "2020-11"))
+    code, detail = fedglmm("site", "sign-policy", path).line
+    assert code == "policy-invalid"
+    assert "'expires' of [policy] is 2020-11-30" in detail
     path.write_text(text.replace("2026-11", "9999-11"))
     sign(federation)
     assert at(21).site == "east"
