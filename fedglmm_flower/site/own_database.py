@@ -81,6 +81,13 @@ class OwnDatabase:
 
     def _make(self) -> None:
         """With its tables from the first byte on, by whoever is quickest."""
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        if is_file(journal) and not is_file(self.path):
+            # SQLite would play it back into the new file.
+            raise StorageError(
+                f"{self.path}: is missing, and {journal.name}, which belongs to it, is "
+                "there; both are required; restore them from one backup"
+            )
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with closing(sqlite3.connect(":memory:")) as fresh:
             fresh.executescript(self.schema)

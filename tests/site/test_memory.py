@@ -217,6 +217,15 @@ def test_a_link_to_nothing_is_no_missing_memory(memory):
             act()
 
 
+def test_a_journal_without_its_memory_is_no_beginning(memory):
+    """What was cut off while it was written was there: nothing new is begun."""
+    memory.folder.mkdir(parents=True)
+    (memory.folder / "memory.sqlite-journal").write_bytes(b"torn")
+    with pytest.raises(StorageError, match=r"memory\.sqlite-journal, which belongs"):
+        memory.key()
+    assert not memory.path.exists()
+
+
 def test_a_folder_that_cannot_be_made_is_told(memory):
     """Nothing is answered that could not be recorded."""
     memory.folder.parent.write_text("a file")
