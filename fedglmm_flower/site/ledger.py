@@ -226,7 +226,8 @@ class Ledger:
                 self.path, timeout=_WAIT_S, isolation_level=None
             )
             with closing(connection):
-                connection.execute("PRAGMA journal_mode=WAL")
+                if create:  # it stays so; a file named by mistake is not changed
+                    connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
