@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -292,6 +293,19 @@ def test_what_is_no_ledger_ends_in_one_error(tmp_path):
         Ledger(tmp_path / "nothing").balances()
     with pytest.raises(LedgerError, match="cannot be made"):
         Ledger(tmp_path / "no" / "ledger").allow("a", cap_nano=1, delta=1e-6)
+
+
+def test_another_database_named_by_mistake_stays_as_it_is(tmp_path):
+    """The site's memory, say: to look is not to change how it is written."""
+    path = tmp_path / "memory.sqlite"
+    path.touch(0o600)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE secret(value BLOB)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="no such table"):
+        Ledger(path).entries()
+
+    assert path.read_bytes() == before
 
 
 def test_the_command_shows_verifies_and_exports(ledger):
