@@ -221,18 +221,19 @@ def nearest(
     """
     means = records.expected(t)
     at = np.flatnonzero(records.of_columns)[:-1]
-    shares = np.full(means.shape[1], 1.0 / means.shape[1])
-    rows = max(float(pooled[-1] / (means[-1] @ shares)), 1.0)
-    for _ in range(3):  # clipping makes the number of rows depend on the shares
-        goal, blur = pooled[at] / rows, _PRIOR_ROWS * variance[at] / rows**2
-        shares = _tilted(means[at], goal, blur + 1e-12)
-        rows = max(float(pooled[-1] / (means[-1] @ shares)), 1.0)
-    return shares
+    # How many rows there are is not known, and clipping makes the count that stands for
+    # them depend on the shares: sums are matched in proportion to it.
+    count = max(float(pooled[-1]), 1.0)
+    ratio = pooled[at] / count
+    rows = max(count / float(means[-1].mean()), 1.0)
+    blur = _PRIOR_ROWS * (variance[at] + ratio**2 * variance[-1]) / rows**2
+    return _tilted(means[at] - np.outer(ratio, means[-1]), blur + 1e-12)
 
 
-def _tilted(f: FloatArray, goal: FloatArray, blur: FloatArray) -> FloatArray:
+def _tilted(f: FloatArray, blur: FloatArray) -> FloatArray:
+    """Shares under which the mean of each row of ``f`` is about zero."""
     size = np.maximum(f.std(axis=1), 1e-9)
-    f, blur = (f - goal[:, None]) / size[:, None], blur / size**2
+    f, blur = f / size[:, None], blur / size**2
     alpha = np.zeros(len(f))
 
     def value(a: FloatArray) -> tuple[float, FloatArray]:

@@ -40,8 +40,9 @@ def shape_missed(records: Records, center: FloatArray) -> FloatArray:
     """
     truth = records.expected(center) @ skewed(records)
     tiny = np.full(len(truth), 1e-8 * _ROWS)
-    fitted = nearest(records, center, _ROWS * truth, tiny)
-    return np.asarray(truth - records.expected(center) @ fitted)
+    fitted = records.expected(center) @ nearest(records, center, _ROWS * truth, tiny)
+    # In proportion to the count, as a fit sees them.
+    return np.asarray(truth - fitted * (truth[-1] / fitted[-1]))
 
 
 def skewed(records: Records) -> FloatArray:
