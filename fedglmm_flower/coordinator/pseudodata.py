@@ -142,7 +142,10 @@ def generate(
         again = transport(first.points, functions, goal, box, **limits)
         moved = min(moved, again, key=lambda one: one.residual)
     rows = PseudoRows(
-        place(moved.points), weights * targets.total, moved.residual, exact=False
+        place(moved.points),
+        weights * targets.total,
+        max(moved.residual, cells.missed),
+        exact=False,
     )
     return _corrected(rows, targets)
 
@@ -309,4 +312,5 @@ def _rows_of_cells(
         else:
             values[:, at] = means[continuous]
             continuous += 1
-    return PseudoRows(values, cells.probabilities * targets.total, 0.0, exact)
+    weights = cells.probabilities * targets.total
+    return PseudoRows(values, weights, cells.missed, exact)
