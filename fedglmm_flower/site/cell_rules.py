@@ -1,6 +1,6 @@
 """Rules on counts that a release determines, of factors and of numeric values."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Final
 
@@ -11,6 +11,7 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.solved_for import rows_fixed, rows_of_powers
 from fedglmm_flower.site.unit_values import UnitValues
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
@@ -87,8 +88,8 @@ def value_rules(
     """
     Values of numeric columns: few values are levels, and few exceptions are patients.
 
-    Power sums of up to p determine up to p records that differ from all others, and
-    so do the gamma functions of a count at p shapes.  Together these tell how many rows
+    Power sums of up to p determine those records that differ from all others, if they
+    are few (see :mod:`~fedglmm_flower.site.solved_for`), and so do the gamma functions of a count at p shapes.  Together these tell how many rows
     have each count, however many counts there are; tails of single rows are ordinary,
     so that the officer is warned of them.
     """
@@ -98,7 +99,7 @@ def value_rules(
         for e, factor in zip(s.monomial, model.factors, strict=True)
         if not factor
     ]
-    least = max(policy.min_cell, max(powers, default=1) + 1)
+    least = max(policy.min_cell, rows_of_powers(max(powers, default=1)) + 1)
     shapes = sum(s.role == "shape" for s in statistics)
     told = (model.response.name, f"response {model.response.name}")
     for name, found in moments.value_counts.items():
@@ -162,9 +163,8 @@ def demanded_cells(
     -------
     dict
         Factors, by their place among the atoms, with the fewest rows or responses that
-        a cell of theirs may have: ``min_cell``, and more than ``s / d`` where a cell
-        has ``s`` sums of ``d`` columns, since fewer rows have no more values than these
-        sums fix.
+        a cell of theirs may have: ``min_cell``, and more than the sums in a cell can be
+        solved for.
     """
     inside: dict[tuple[int, ...], set[tuple[int, ...]]] = {(): set()}
     for s in statistics:
@@ -181,7 +181,7 @@ def demanded_cells(
             inside[at].add(part)
     demands = {}
     for subset, parts in inside.items():
-        open_from = _rows_fixed(parts) + 1
+        open_from = rows_fixed(parts) + 1
         whole = role == "x" and not subset  # the rows of a site have their own rules
         demands[subset] = policy.min_cell if whole else max(policy.min_cell, open_from)
     return demands
@@ -193,13 +193,7 @@ def rows_fixed_by(statistics: tuple[Statistic, ...]) -> int:
 
     Two answers differ by the sums of the rows that only one of them has.
     """
-    return _rows_fixed({s.monomial for s in statistics if any(s.monomial)})
-
-
-def _rows_fixed(parts: Collection[tuple[int, ...]]) -> int:
-    """Rows with no more values than there are sums of products of their columns."""
-    columns = sum(any(column) for column in zip(*parts, strict=True))
-    return len(parts) // columns if columns else 0
+    return rows_fixed({s.monomial for s in statistics if any(s.monomial)})
 
 
 def _told(table: CellCounts, moments: Moments) -> dict[str, FloatArray]:
