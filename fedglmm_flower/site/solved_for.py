@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 from fedglmm_flower.study.polynomial import Monomial
 
+_VALUES_OF_A_SUM = 8
+
 
 def rows_fixed(parts: Collection[Monomial]) -> int:
     """
@@ -47,6 +49,27 @@ def rows_of_powers(powers: int) -> int:
     [0, 2, 4, 7, 11]
     """
     return powers * (powers + 1) // 2 + 1 if powers else 0
+
+
+def rows_at_anchor(sums: int, columns: int) -> int:
+    """
+    Rows of whom sums of weights that follow from all columns leave no other values.
+
+    Such a sum has the fifteen digits of a floating-point number, and an age two.
+
+    Parameters
+    ----------
+    sums : int
+        In a cell, under weights at an anchor.
+    columns : int
+        Numeric columns that the weights follow from.
+
+    Examples
+    --------
+    >>> rows_at_anchor(2, 1), rows_at_anchor(6, 5), rows_at_anchor(2, 0)
+    (16, 9, 0)
+    """
+    return _VALUES_OF_A_SUM * sums // columns if columns else 0
 
 
 def _powers(parts: Collection[Monomial], k: int) -> int:
