@@ -11,11 +11,11 @@ demo: $(READY)
 	$(BIN)/python -m examples.gusto.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not lengthy"
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not lengthy"
 
 # With the faults that take minutes to show.
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .

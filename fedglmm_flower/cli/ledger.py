@@ -3,9 +3,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fedglmm_flower.site.ledger import Ledger
 
 app = typer.Typer(
     help="The privacy ledger of a site.", no_args_is_help=True, rich_markup_mode=None
@@ -17,10 +20,9 @@ _File = Annotated[Path, typer.Argument(help="The ledger, or the site.toml with i
 def show(ledger: _File = Path("site.toml")) -> None:
     """Show each dataset's budget and its entries."""
     from fedglmm_flower.site.discrete_gaussian import epsilon_of
-    from fedglmm_flower.site.ledger import Ledger
     from fedglmm_flower.site.ledger_price import NANO
 
-    found = Ledger(_path(ledger))
+    found = _ledger(ledger)
     entries = found.entries()
     for dataset, balance in found.balances().items():
         spent = balance.spent_nano / NANO
@@ -41,10 +43,12 @@ def show(ledger: _File = Path("site.toml")) -> None:
 
 @app.command("verify")
 def verify(ledger: _File = Path("site.toml")) -> None:
-    """Check every entry, every stored answer, and the anchor beside the file."""
-    from fedglmm_flower.site.ledger import Ledger
+    """
+    Check every entry, every stored answer, and the anchor beside the file.
 
-    entries = Ledger(_path(ledger)).entries()
+    With site.toml also that the site's answers tell of no later entry.
+    """
+    entries = _ledger(ledger).entries()
     last = entries[-1]
     typer.echo(f"{len(entries)} entries, whole; the last is {last.seq} {last.hash}")
 
@@ -52,23 +56,27 @@ def verify(ledger: _File = Path("site.toml")) -> None:
 @app.command("export")
 def export(ledger: _File = Path("site.toml")) -> None:
     """Print every entry as one line of JSON; no entry holds a statistic."""
-    from fedglmm_flower.site.ledger import Ledger
-
-    for entry in Ledger(_path(ledger)).entries():
+    for entry in _ledger(ledger).entries():
         plain = asdict(entry)
         typer.echo(json.dumps({**plain, "body": entry.facts}, sort_keys=True))
 
 
-def _path(given: Path) -> Path:
+def _ledger(given: Path) -> "Ledger":
+    """The ledger, which the site's answers vouch for where ``site.toml`` is given."""
+    from fedglmm_flower.site.ledger import Ledger
+
     if given.suffix != ".toml":
-        return given
+        return Ledger(given)
     from fedglmm_flower.errors import PolicyError
     from fedglmm_flower.site import read_site_config
+    from fedglmm_flower.site.kept import require_ledger
 
-    path = read_site_config(given).ledger
-    if path is None:
+    here = read_site_config(given)
+    if here.ledger is None:
         raise PolicyError(
             f"{given}: switches no noise on; a ledger is required; name its file, or "
             "set [privacy]"
         )
-    return path
+    found = Ledger(here.ledger)
+    require_ledger(found, here.answers)
+    return found

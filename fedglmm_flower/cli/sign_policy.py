@@ -20,6 +20,7 @@ from fedglmm_flower.envelope.policy_versions import (
 from fedglmm_flower.errors import PolicyError
 from fedglmm_flower.flower.admission import utc_now
 from fedglmm_flower.site import SiteConfig, read_site_config
+from fedglmm_flower.site.kept import note_memory, require_memory
 
 
 def sign_policy(
@@ -34,6 +35,13 @@ def sign_policy(
     only while site.toml is the file that was signed last, to the byte.
     """
     here = read_site_config(config)
+    now = utc_now()
+    if here.expires is not None and now.date() > here.expires:
+        raise PolicyError(
+            f"{config}: 'expires' of [policy] is {here.expires}, and the clock here "
+            f"says {now.date()}; a day that is not over is required; set a later one, "
+            "or correct the clock"
+        )
     key = here.identity_path
     signer = read_identity(key, passphrase_for(key, passphrase_file, passphrase_env))
     if signer.name != here.site:
@@ -43,10 +51,12 @@ def sign_policy(
         )
     path = config.parent / POLICY_VERSIONS
     before = [version.digest for version in read_versions(path)]
-    # A chain that was cut is not gone on with.
+    # Neither a memory that was lost nor a chain that was cut is gone on with.
+    require_memory(here.memory, here.answers)
     here.memory.require_policy(before)
-    version = sign_version(path, here.digest, signer, utc_now())
+    version = sign_version(path, here.digest, signer, now)
     here.memory.hold_policy([one.digest for one in read_versions(path)])
+    note_memory(here.memory, here.answers)
     new = "" if version.number > len(before) else " before"
     typer.echo(
         f"{path}: version {version.number} of the policy was signed{new}, "

@@ -27,6 +27,7 @@ from fedglmm_flower.site.answer import check_expected
 from fedglmm_flower.site.clearing import clear_apart
 from fedglmm_flower.site.clusters import ClearedSite
 from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.kept import require_memory
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.study import read_study
 
@@ -55,6 +56,7 @@ def preview(
     asked = read_study(study)
     here = _with_approvals(read_site_config(config), config)
     check_expected(asked, here.site, here.policy.min_sites)
+    require_memory(here.memory, here.answers)
     version = version_words(here, config)
     if here.privacy is not None:
         plain = noise_preview(asked, here.privacy)
@@ -64,7 +66,7 @@ def preview(
         return
     memory = here.memory
     # Nothing is written by looking; what is there is compared under its own secret.
-    key = memory.key() if memory.path.exists() else b""
+    key = b"" if memory.extent() is None else memory.key()
     found = summarise_clusters(
         asked, here.source, site=here.site, key=key, unit=here.policy.unit
     )

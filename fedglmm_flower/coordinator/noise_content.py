@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from fedglmm_flower.coordinator.content import (
     provenance,
@@ -82,7 +82,7 @@ def noisy_values(
 
 def _fixed(study: Study, outcome: NoisyOutcome) -> list[dict[str, Any]]:
     errors = np.sqrt(np.diag(outcome.covariance))
-    quantile = float(norm.ppf(0.975))
+    quantile = float(ndtri(0.975))
     rows = []
     columns = zip(study.model.fixed, outcome.fixed, errors, strict=True)
     for column, b, s in columns:
@@ -93,7 +93,7 @@ def _fixed(study: Study, outcome: NoisyOutcome) -> list[dict[str, Any]]:
                 "se": float(s),
                 "approx_error": None,
                 "z": float(b / s),
-                "p": float(2.0 * norm.sf(abs(b / s))),
+                "p": float(2.0 * ndtr(-abs(b / s))),
                 "ci_low": float(b - quantile * s),
                 "ci_high": float(b + quantile * s),
             }

@@ -26,7 +26,8 @@ def passphrase_of_file(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        The file, or a link to it; the end of its line is not part of the passphrase.
+        The file, or a link to it; the end of its line, and a mark that some editors
+        put before the first letter, are no part of the passphrase.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def passphrase_of_file(path: Path) -> str:
         If the file is missing, open to others, empty, or more than a line of text.
     """
     try:
-        text = read_file(path, private=True).decode().removesuffix("\n")
+        text = read_file(path, private=True).decode("utf-8-sig").removesuffix("\n")
     except UnicodeDecodeError:
         text = ""
     text = text.removesuffix("\r")

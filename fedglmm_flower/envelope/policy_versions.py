@@ -23,7 +23,7 @@ import hashlib
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ from fedglmm_flower.study.whole_file import write_whole
 
 POLICY_VERSIONS: Final = "policy-versions.toml"
 SIGN_LABEL: Final = b"fedglmm-policy-version/1 sign\x00"
+# By how much the clock may be behind that by which a policy was signed.
+SLOW: Final = timedelta(days=1)
 
 _FORMAT: Final = "fedglmm-policy-versions/1"
 _KEYS: Final = {"number", "policy", "previous", "at", "signature"}
@@ -119,6 +121,8 @@ def sign_version(
     """
     Sign a policy as the next version; the last one again is no new version.
 
+    Unless it was signed by a clock that went ahead, which would stay in the way.
+
     Parameters
     ----------
     path : Path
@@ -138,8 +142,14 @@ def sign_version(
         If it cannot be written.
     """
     known = read_versions(path)
-    if known and known[-1].policy == policy and _is_signed(known[-1], signer.public):
-        return known[-1]
+    last = known[-1] if known else None
+    if (
+        last is not None
+        and last.policy == policy
+        and _is_signed(last, signer.public)
+        and last.at <= now + SLOW
+    ):
+        return last
     previous = known[-1].digest if known else _FIRST
     plain = PolicyVersion(len(known) + 1, policy, previous, now)
     signature = signer.signing_key.sign(plain.signed_bytes(signer.name))
@@ -222,6 +232,7 @@ def _version(fields: dict[str, Any]) -> PolicyVersion:
     whole = set(fields) == _KEYS and isinstance(fields["at"], datetime)
     if (
         not whole
+        or fields["at"].tzinfo is None
         or not is_digest(fields["policy"])
         or type(fields["number"]) is not int
     ):

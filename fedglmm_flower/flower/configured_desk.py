@@ -16,8 +16,6 @@ from fedglmm_flower.flower.policy_in_force import policy_in_force
 from fedglmm_flower.flower.site_desk import SiteDesk
 from fedglmm_flower.flower.site_log import LOG_NAME
 from fedglmm_flower.site import read_site_config
-from fedglmm_flower.site.answers import NAME as ANSWERS
-from fedglmm_flower.site.answers import AnswerStore
 
 
 def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
@@ -64,8 +62,7 @@ def desk_of(path: Path, ask: Ask = ambient_passphrase) -> SiteDesk:
         memory=config.memory,
         approvals=read_approvals(path.parent / APPROVALS),
         require_manifest=config.require_manifest,
-        # Not beside site.toml, whose folder may be read-only.
-        answers=AnswerStore(config.inbox / ANSWERS),
+        answers=config.answers,
         privacy=config.privacy,
         ledger=config.ledger,
         require_policy=require_policy,

@@ -24,7 +24,6 @@ from fedglmm_flower.envelope.policy_versions import PolicyVersion
 from fedglmm_flower.errors import (
     EnvelopeError,
     LedgerError,
-    StorageError,
     StudyMismatchError,
 )
 from fedglmm_flower.flower.admission import (
@@ -56,6 +55,7 @@ from fedglmm_flower.site.answer import answer
 from fedglmm_flower.site.answers import AnswerStore, ReleaseKey
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.fit_check import fit_check
+from fedglmm_flower.site.kept import note_ledger, note_memory, require_ledger
 from fedglmm_flower.study import Study, parse_study
 from fedglmm_flower.study.whole_file import write_whole
 
@@ -165,6 +165,7 @@ class SiteDesk:
             # Before the gate: a site that refuses receives the estimates all the same.
             self.answers.keep_question(study.digest, request.run_id, request.study)
         payload, key = self._answered(study, version)
+        self._note_memory()
 
         def sealed_form(content: bytes) -> bytes:
             return seal(
@@ -200,7 +201,9 @@ class SiteDesk:
         FedglmmError
             As :meth:`summarise`, and see :func:`answer_point`.
         """
-        return answer_point(self, asked, *self._admitted(asked.request)[:4])
+        scored = answer_point(self, asked, *self._admitted(asked.request)[:4])
+        self._note_memory()
+        return scored
 
     def _admitted(
         self, request: Request
@@ -216,7 +219,6 @@ class SiteDesk:
         )
         study = parse_study(request.study)
         identity, coordinator = self.keys()
-        self._require_memory()
         version = self.require_policy(identity.public, self.clock())
         if request.coordinator_key != coordinator.encrypt_id:
             raise EnvelopeError(
@@ -238,16 +240,9 @@ class SiteDesk:
         digest = None if admitted is None else admitted.digest
         return study, identity, coordinator, digest, version
 
-    def _require_memory(self) -> None:
-        """A memory that is gone would be taken for one of nothing."""
-        if self.memory is None or self.answers is None or self.memory.path.exists():
-            return
-        if self.answers.has_answers():
-            raise StorageError(
-                f"{self.memory.path}: is missing, and {self.answers.path} holds "
-                "answers; what they were of, and which policy was in force, must be "
-                "known; restore it from a backup, or correct 'snapshots' in site.toml"
-            )
+    def _note_memory(self) -> None:
+        if self.memory is not None and self.answers is not None:
+            note_memory(self.memory, self.answers)
 
     def _answered(
         self, study: Study, version: PolicyVersion | None
@@ -264,17 +259,22 @@ class SiteDesk:
                 f"site {self.site!r}: noise is switched on without a ledger; one is "
                 "required; set 'ledger' in [privacy] of site.toml"
             )
+        ledger = Ledger(self.ledger)
+        if self.answers is not None:
+            require_ledger(ledger, self.answers)
         released = release_privately(
             study,
             self.source,
             self.privacy,
-            Ledger(self.ledger),
+            ledger,
             Wire(encode_release, decode_release),
             site=self.site,
             key=b"" if self.memory is None else self.memory.key(),
             least=self.policy.min_sites,
             signed=None if version is None else (version.number, version.digest),
         )
+        if self.answers is not None:
+            note_ledger(ledger, self.answers)
         payload = encode_release(released)
         # The ledger has decided by rows, price and mechanism which draw this is: its
         # own digest stands for them.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.glmm.fitted import FittedModel, Theta
@@ -44,7 +44,7 @@ class Test:
 
 def _test(term: str, statistic: float, df: int) -> Test:
     statistic = max(statistic, 0.0)
-    return Test(term, statistic, df, float(chi2.sf(statistic, df)))
+    return Test(term, statistic, df, float(chdtrc(df, statistic)))
 
 
 def compare(one: FittedModel, two: FittedModel) -> Test:
@@ -101,7 +101,7 @@ def _at_boundary(test: Test, small: FittedModel, large: FittedModel) -> Test:
         return replace(test, note=note)
     beside = 0.0 if test.statistic > 0 else 1.0  # chi-square of no degrees: 0 for sure
     if test.df > 1:
-        beside = float(chi2.sf(test.statistic, test.df - 1))
+        beside = float(chdtrc(test.df - 1, test.statistic))
     note = (
         "one random effect is tested, whose variance ends at zero: p is conservative "
         "(too large); p_boundary is that of the even mixture of chi-square "

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.glmm.asked import Asked
@@ -193,7 +192,7 @@ class FittedModel:
                     "se": float(s) if usable else None,
                     "approx_error": None,
                     "z": z,
-                    "p": None if z is None else float(2.0 * norm.sf(abs(z))),
+                    "p": None if z is None else float(2.0 * ndtr(-abs(z))),
                     "ci_low": float(b - quantile * s) if usable else None,
                     "ci_high": float(b + quantile * s) if usable else None,
                 }

@@ -3,8 +3,7 @@
 from typing import Literal
 
 import numpy as np
-from scipy.special import polygamma
-from scipy.stats import norm
+from scipy.special import ndtri, polygamma
 
 from fedglmm_flower.glmm.family import Family
 from fedglmm_flower.glmm.rows import FloatArray
@@ -72,7 +71,7 @@ def _binomial_delta(family: Family, random_variance: float, fixed: FloatArray) -
     p = float(np.average(mean, weights=family.w))
     slope = {
         "logit": p * (1.0 - p),
-        "probit": float(norm.pdf(norm.ppf(p))),
+        "probit": float(np.exp(-0.5 * ndtri(p) ** 2) / np.sqrt(2.0 * np.pi)),
         "cloglog": -(1.0 - p) * float(np.log1p(-p)),
     }[family.link]
     return p * (1.0 - p) / slope**2

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from fedglmm_flower.errors import UsageError
 from fedglmm_flower.glmm.fitted import FittedModel, Theta
@@ -140,7 +140,7 @@ def marginal_means(
     estimates = linear @ fitted.estimates + offset
     se = np.sqrt(np.maximum(np.einsum("mp,pq,mq->m", linear, V, linear), 0.0))
     df = degrees_of(fitted, linear)
-    half = student.ppf(0.5 + 0.5 * level, df) * se
+    half = stdtrit(df, 0.5 + 0.5 * level) * se
     mean_at = response_mean(fitted, np.zeros(1))
     slope = (mean_at(estimates + _STEP) - mean_at(estimates - _STEP)) / (2 * _STEP)
     low, high = estimates - half, estimates + half

@@ -4,7 +4,7 @@ import re
 import textwrap
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from fedglmm_flower.glmm.fitted import FittedModel, Theta
 from fedglmm_flower.glmm.printed import (
@@ -146,7 +146,7 @@ def _with_degrees(fitted: FittedModel) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "Estimate", "Std. Error", "df", "t value", "p")]
     degrees = satterthwaite(fitted)
     for row, df in zip(fitted.wald(), degrees, strict=True):
-        p = float(2.0 * student.sf(abs(row["z"]), df))
+        p = float(2.0 * stdtr(df, -abs(row["z"])))
         numbers = (f"{row['estimate']:.6g}", f"{row['se']:.6g}", f"{df:.1f}")
         rows.append((row["name"], *numbers, f"{row['z']:.3f}", _p(p)))
     return rows

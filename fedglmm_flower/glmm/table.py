@@ -88,6 +88,11 @@ def require_columns(found: Iterable[object], needed: Sequence[str], where: str) 
         seen = f"found {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
         if any(_is_number(name) for name in names):
             seen = f"the first of {len(names)} cells look like a row and not a header"
+        elif not all(map(_is_readable, names)):
+            seen = (
+                "its header is no readable text, as in a file that is compressed, of "
+                "another format, or not in UTF-8"
+            )
         raise DataError(
             f"{where}: column {', '.join(map(repr, absent))} is missing; {seen}; add "
             "the column or correct its name"
@@ -98,6 +103,12 @@ def require_columns(found: Iterable[object], needed: Sequence[str], where: str) 
                 f"{where}: column {name!r} stands {names.count(name)} times; every "
                 "column may stand once; rename or remove one"
             )
+
+
+def _is_readable(name: str) -> bool:
+    """Whether a name can be shown: bytes that are no text may steer a terminal."""
+    mark = "\N{REPLACEMENT CHARACTER}"
+    return name.replace("\t", "").isprintable() and mark not in name
 
 
 def refuse_dates(series: pd.Series, at: str) -> None:

@@ -22,6 +22,7 @@ _SCRIPT = """\
 #   Rscript {script}
 suppressPackageStartupMessages(library(glmmTMB))
 file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
+file <- gsub("~+~", " ", file, fixed = TRUE)  # what Rscript makes of a space
 folder <- if (length(file)) dirname(file) else "."
 rows <- read.csv(
   file.path(folder, "{table}"), encoding = "UTF-8",

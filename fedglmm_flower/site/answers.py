@@ -11,7 +11,7 @@ from typing import Final
 
 from fedglmm_flower import __version__
 from fedglmm_flower.errors import StorageError
-from fedglmm_flower.site.own_database import OwnDatabase
+from fedglmm_flower.site.own_database import OwnDatabase, is_file
 from fedglmm_flower.site.policy import Policy
 
 NAME: Final = "answers.sqlite"
@@ -24,6 +24,8 @@ CREATE TABLE release(
 CREATE TABLE answer(
   release TEXT REFERENCES release, place TEXT,
   body BLOB NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY(release, place));
+CREATE TABLE anchor(
+  record TEXT PRIMARY KEY, number INTEGER NOT NULL, digest TEXT NOT NULL);
 """
 
 
@@ -89,7 +91,7 @@ class AnswerStore:
 
     def question(self, study: str, run: str) -> bytes | None:
         """Canonical bytes of a study that was asked in a run; None if it was not."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return None
         with self._open() as base:
             row = base.execute(
@@ -116,12 +118,25 @@ class AnswerStore:
             ).fetchone()
         return self._checked(*row)
 
-    def has_answers(self) -> bool:
-        """Whether anything was ever released from this file."""
-        if not self.path.exists():
-            return False
+    def note(self, record: str, number: int, digest: str) -> None:
+        """Note how far another record of the site has come; it never goes back."""
         with self._open() as base:
-            return base.execute("SELECT 1 FROM release").fetchone() is not None
+            base.execute(
+                "INSERT INTO anchor VALUES(?, ?, ?) ON CONFLICT(record) DO UPDATE "
+                "SET number = excluded.number, digest = excluded.digest "
+                "WHERE excluded.number >= number",
+                (record, number, digest),
+            )
+
+    def noted(self, record: str) -> tuple[int, str] | None:
+        """How far another record had come; None if nothing was ever noted."""
+        if not is_file(self.path):
+            return None
+        with self._open() as base:
+            row = base.execute(
+                "SELECT number, digest FROM anchor WHERE record = ?", (record,)
+            ).fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
 
     def answer(
         self, key: ReleaseKey, place: Sequence[str], seal: Callable[[], bytes]

@@ -10,12 +10,15 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fedglmm_flower.errors import PolicyError
+from fedglmm_flower.site.answers import NAME as ANSWERS
+from fedglmm_flower.site.answers import AnswerStore
 from fedglmm_flower.site.data_table import DataTable
 from fedglmm_flower.site.demands import require_demands
 from fedglmm_flower.site.memory import FOLDER, SiteMemory
 from fedglmm_flower.site.policy import MIN_CELL_FLOOR, Policy
 from fedglmm_flower.site.privacy import Privacy, Relation
 from fedglmm_flower.site.source import RecordSource
+from fedglmm_flower.study.toml_fault import toml_fault
 
 FileT = TypeVar("FileT", bound=BaseModel)
 # Strict: neither the text "5" nor a truth value is a threshold.
@@ -165,6 +168,11 @@ class SiteConfig:
     signed: bool = False
     expires: date | None = None
 
+    @property
+    def answers(self) -> AnswerStore:
+        """What it has sent; not beside ``site.toml``, whose folder may be read-only."""
+        return AnswerStore(self.inbox / ANSWERS)
+
 
 def read_site_config(path: Path | str) -> SiteConfig:
     """
@@ -269,7 +277,7 @@ def _validated(path: Path, text: str, schema: type[FileT]) -> FileT:
         return schema.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(
-            f"{path}: is no valid TOML ({error}); correct the file"
+            f"{path}: is no valid TOML ({toml_fault(text, error)}); correct the file"
         ) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fedglmm_flower.errors import BudgetError, LedgerError
-from fedglmm_flower.site.ledger_anchor import check_anchor, set_anchor
+from fedglmm_flower.site.ledger_anchor import check_anchor, require_entry, set_anchor
 from fedglmm_flower.site.ledger_chain import (
     SCHEMA,
     Entry,
@@ -180,6 +180,23 @@ class Ledger:
         with self._transaction() as connection:
             return list(entries(connection))
 
+    def last(self) -> tuple[int, str]:
+        """Position and hash of the last entry."""
+        with self._transaction() as connection:
+            return head(connection)
+
+    def require_entry(self, seq: int, told: str, where: Path) -> None:
+        """
+        Require that an entry which was noted elsewhere is there.
+
+        Raises
+        ------
+        LedgerError
+            If the ledger was set back behind it, or is another one.
+        """
+        with self._transaction() as connection:
+            require_entry(connection, self.path, (seq, told), where.name)
+
     def _require_later(
         self, connection: sqlite3.Connection, signed: tuple[int, str] | None
     ) -> None:
@@ -209,7 +226,8 @@ class Ledger:
                 self.path, timeout=_WAIT_S, isolation_level=None
             )
             with closing(connection):
-                connection.execute("PRAGMA journal_mode=WAL")
+                if create:  # it stays so; a file named by mistake is not changed
+                    connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("BEGIN IMMEDIATE")
                 try:

@@ -30,10 +30,25 @@ def check_anchor(
         seq, told = 0, "none"
     except (OSError, ValueError, KeyError, TypeError):
         seq, told = 0, "none"
-    row = connection.execute("SELECT hash FROM entry WHERE seq = ?", (seq,)).fetchone()
-    if row is None or row[0] != told:
+    require_entry(connection, path, (seq, told), anchor.name)
+
+
+def require_entry(
+    connection: sqlite3.Connection, path: Path, noted: tuple[int, str], where: str
+) -> None:
+    """
+    Require an entry, by position and hash, that a file beside the ledger tells of.
+
+    Raises
+    ------
+    LedgerError
+        If the ledger ends before it, or holds another one in its place.
+    """
+    query = "SELECT hash FROM entry WHERE seq = ?"
+    row = connection.execute(query, noted[:1]).fetchone()
+    if row is None or row[0] != noted[1]:
         raise LedgerError(
-            f"{path.name}: does not hold the entry that {anchor.name} tells of: one of "
+            f"{path.name}: does not hold the entry that {where} tells of: one of "
             "the two is missing, was altered or is an older copy; the latest of both "
             "is required; restore them together"
         )

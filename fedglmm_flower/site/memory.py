@@ -1,5 +1,6 @@
 """What a site has answered, and under which policy: later answers are held to it."""
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from fedglmm_flower.errors import (
     SnapshotError,
     StorageError,
 )
-from fedglmm_flower.site.own_database import OwnDatabase
+from fedglmm_flower.site.own_database import OwnDatabase, is_file
 from fedglmm_flower.site.row_sets import RowSets
 
 FOLDER: Final = "snapshots"
@@ -95,9 +96,17 @@ class SiteMemory:
             base.execute("INSERT OR IGNORE INTO secret VALUES(1, ?)", (fresh,))
             return bytes(base.execute("SELECT value FROM secret").fetchone()[0])
 
+    def extent(self) -> tuple[int, str] | None:
+        """How many entries it holds, and which secret; None if there is no file."""
+        if not is_file(self.path):
+            return None
+        with self._open() as base:
+            row = base.execute("SELECT value FROM secret").fetchone()
+            return _entries(base), "" if row is None else _name(bytes(row[0]))
+
     def snapshot_of(self, study: str) -> str | None:
         """Digest of the rows that a study was answered from; None if it never was."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return None
         with self._open() as base:
             return _snapshot(base, study)
@@ -115,7 +124,7 @@ class SiteMemory:
 
     def answers(self) -> tuple[Answered, ...]:
         """Rows of all earlier answers, oldest first."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return ()
         with self._open() as base:
             return self._answers(base)
@@ -180,7 +189,7 @@ class SiteMemory:
 
     def points(self, study: str) -> int:
         """Points of a study at which a likelihood was answered, or refused."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return 0
         with self._open() as base:
             return _points(base, study)
@@ -246,14 +255,14 @@ class SiteMemory:
 
     def policy(self) -> tuple[int, str] | None:
         """Number and digest of the last signed version of the policy; None if none."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return None
         with self._open() as base:
             return _policy(base)
 
     def require_policy(self, versions: Sequence[str]) -> None:
         """Refuse signed versions that do not go on; see :meth:`hold_policy`."""
-        if self.path.exists():
+        if is_file(self.path):
             with self._open() as base:
                 self._require_policy(base, versions)
 
@@ -276,7 +285,7 @@ class SiteMemory:
         StorageError
             If the file cannot be read or written.
         """
-        if not versions and not self.path.exists():
+        if not versions and not is_file(self.path):
             return
         with self._open() as base:
             self._require_policy(base, versions)
@@ -323,6 +332,20 @@ class SiteMemory:
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return OwnDatabase(self.path, _SCHEMA).transaction()
+
+
+def _entries(base: sqlite3.Connection) -> int:
+    """Of all kinds; none is ever removed."""
+    query = (
+        "SELECT (SELECT count(*) FROM snapshot) + (SELECT count(*) FROM answer) "
+        "+ (SELECT count(*) FROM point) + (SELECT count(*) FROM policy)"
+    )
+    return int(base.execute(query).fetchone()[0])
+
+
+def _name(secret: bytes) -> str:
+    """What a secret is known by, which tells nothing of it."""
+    return hashlib.sha256(b"fedglmm memory" + secret).hexdigest()
 
 
 def _snapshot(base: sqlite3.Connection, study: str) -> str | None:

@@ -15,6 +15,7 @@ from fedglmm_flower.study.expression import parse_expression
 from fedglmm_flower.study.families import resolve_link, resolve_method
 from fedglmm_flower.study.offers import Offer, ladder, parse_offer
 from fedglmm_flower.study.study import FORMAT, Study
+from fedglmm_flower.study.toml_fault import toml_fault
 from fedglmm_flower.study.whole_file import SHARED, write_whole
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -100,7 +101,8 @@ def read_study(path: Path | str) -> Study:
         return _study(tomllib.loads(text), str(path))
     except tomllib.TOMLDecodeError as error:
         raise StudyError(
-            f"{path}: is no valid TOML ({error}); a study file is TOML; correct it"
+            f"{path}: is no valid TOML ({toml_fault(text, error)}); a study file "
+            "is TOML; correct it"
         ) from None
 
 

@@ -223,7 +223,6 @@ class Engine:
 @pytest.mark.lengthy
 @pytest.mark.network
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("deployment")
 def test_the_lines_of_the_readme_end_in_the_result_of_simulate(
     consortium, patients, tmp_path
 ):

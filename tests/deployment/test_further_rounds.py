@@ -18,7 +18,6 @@ pytestmark = [
     pytest.mark.lengthy,
     pytest.mark.network,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("deployment"),
 ]
 
 

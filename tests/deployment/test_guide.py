@@ -17,7 +17,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("deployment"),
 ]
 
 

@@ -24,12 +24,19 @@ def linear_cases():
         for fit in about["fits"]:
             formula = fit.get("formula", about["formula"])
             if has_one_intercept(formula, about["site"]):
-                yield pytest.param(name, formula, fit, id=f"{name}-{fit['method']}")
+                # Of 160 sites, one formula by each method is enough for every day.
+                again = (formula == about["formula"]) != (fit["method"] == "REML")
+                marks = [pytest.mark.lengthy] if name == "hsb82" and again else []
+                yield pytest.param(
+                    name, formula, fit, id=f"{name}-{fit['method']}", marks=marks
+                )
 
 
-def federation(name, formula, family, **options):
-    """Simulate a reference set with its factor levels, and no gate."""
+def federation(name, formula, family, sites=None, **options):
+    """Simulate a reference set, or some of its sites, with its levels and no gate."""
     about, table = load(name)
+    if sites is not None:
+        table = table[table[about["site"]].astype(str).isin(sites)]
     used = {
         column: levels
         for column, levels in about.get("factors", {}).items()
@@ -101,7 +108,11 @@ def test_chop_beats_the_published_distance():
 
 
 @pytest.mark.parametrize(
-    ("name", "family"), [("contraception", "binomial"), ("mmmec", "poisson")]
+    ("name", "family"),
+    [
+        pytest.param("contraception", "binomial", marks=pytest.mark.lengthy),
+        ("mmmec", "poisson"),
+    ],
 )
 def test_fourth_order_is_within_a_fiftieth_of_a_standard_error(name, family):
     """At K=4 estimates are the pooled ones for every practical purpose."""
@@ -180,14 +191,18 @@ def test_other_families_are_close_by_default(
     assert result["loglik"] == pytest.approx(pooled["loglik"], abs=loglik)
 
 
-@pytest.mark.slow
 def test_a_large_site_with_heavy_tails_is_met():
-    """Half of all patients are in one clinic, whose sums are hard to reach at once."""
+    """One clinic has most of the patients, and its sums are hard to reach at once."""
+    about, table = load("chop")
+    sizes = table[about["site"]].astype(str).value_counts()
     formula = "y ~ gender + drive_thru_ind + pan_day_z + age_z + (1 | clinic_name)"
 
-    result = federation("chop", formula, "binomial", compare_pooled=True)
+    result = federation(
+        "chop", formula, "binomial", sizes.index[[0, 6, 7, 8]], compare_pooled=True
+    )
 
     pooled = result["pooled"]
     shift = columns(result, "estimate") - columns(pooled, "estimate")
+    assert sizes.iloc[0] > 4 * sizes.iloc[6:9].sum()
     assert np.abs(shift / columns(pooled, "se")).max() < 0.05
-    assert result["diagnostics"]["moment_residual"] < 5e-2
+    assert result["diagnostics"]["moment_residual"] < 2e-2

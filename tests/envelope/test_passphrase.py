@@ -31,6 +31,13 @@ def test_the_end_of_a_line_is_no_part_of_a_passphrase(file, end):
     assert passphrase_of_file(file) == " zürich "
 
 
+def test_a_mark_that_no_editor_shows_is_no_part_of_a_passphrase(file):
+    """Whoever types it at a terminal has none."""
+    file.write_bytes(b"\xef\xbb\xbfsecret\r\n")
+
+    assert passphrase_of_file(file) == "secret"
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"\xff"])
 def test_a_file_of_anything_but_one_line_is_refused(file, content):
     """The content is not quoted."""

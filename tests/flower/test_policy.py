@@ -12,6 +12,7 @@ from fedglmm_flower.envelope.policy_versions import POLICY_VERSIONS, sign_versio
 from fedglmm_flower.errors import PolicyError, StorageError, StudyMismatchError
 from fedglmm_flower.flower.configured_desk import desk_of
 from fedglmm_flower.flower.exchange import Request
+from fedglmm_flower.flower.policy_in_force import policy_in_force
 from fedglmm_flower.site import read_site_config
 from fedglmm_flower.study import write_study
 from tests.command import fedglmm
@@ -154,11 +155,38 @@ def test_a_policy_ends_with_its_last_day(federation):
     with pytest.raises(PolicyError, match="expired after 2026-11-20"):
         at(21)
     assert "expired after 2026-11-20: nothing is sent" in preview()
+    path.write_text(text.replace("2026-11", "2020-11"))
+    code, detail = fedglmm("site", "sign-policy", path).line
+    assert code == "policy-invalid"
+    assert "'expires' of [policy] is 2020-11-30" in detail
     path.write_text(text.replace("2026-11", "9999-11"))
     sign(federation)
     assert at(21).site == "east"
     assert "policy: version 3, signed" in preview()
     assert "until 9999-11-30" in preview()
+
+
+def test_a_clock_that_was_set_back_keeps_no_policy_in_force(federation):
+    """One of before the signature is wrong; of one that went ahead, sign again."""
+    path = federation.site_file("east")
+    path.write_text(path.read_text() + "[policy]\nexpires = 2026-11-30\n")
+    sign(federation)
+    identity = read_identity(read_site_config(path).identity_path)
+
+    def at(day, year=2026):
+        now = datetime(year, 11, day, tzinfo=UTC)
+        config = read_site_config(path)
+        return policy_in_force(path, config, identity.public, now)
+
+    assert at(20).number == 1
+    for day, year in ((19, 2026), (25, 2025)):
+        with pytest.raises(PolicyError, match="was signed at 2026-11-21T00:00:00Z"):
+            at(day, year)
+    earlier = datetime(2026, 11, 1, tzinfo=UTC)
+    config = read_site_config(path)
+    versions = path.parent / POLICY_VERSIONS
+    assert sign_version(versions, config.digest, identity, earlier).number == 2
+    assert at(1).number == 2
 
 
 def test_the_key_of_another_signs_no_policy(federation):

@@ -134,6 +134,9 @@ def test_whole_numbers_as_text_have_no_decimal_point(cells, expected):
         (["x", "Y", " y"], "found x, Y,  y; "),
         (["17.25", "62"], "look like a row and not a header"),
         ([], "is missing"),
+        (["\x1f\x8b\x1b[2J"], "missing; its header is no readable text"),
+        (["\N{REPLACEMENT CHARACTER}\0x"], "its header is no readable text"),
+        (["x\tz"], "found x\tz; "),
         ([f"c{i}" for i in range(30)], "c19, ...;"),
     ],
 )

@@ -165,6 +165,14 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path, content):
         read_site_config(path)
 
 
+def test_a_mark_that_no_editor_shows_is_named(tmp_path):
+    """What some editors put before the first letter."""
+    path = tmp_path / "site.toml"
+    path.write_bytes(b"\xef\xbb\xbfformat = 1\r\n")
+    with pytest.raises(PolicyError, match="byte order mark: save it as UTF-8 without"):
+        read_site_config(path)
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     """By path, because the officer must find it."""
     for path in (tmp_path, tmp_path / "none.toml"):

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,43 +17,52 @@ from fedglmm_flower.site import Ledger
 from tests.command import fedglmm
 
 ROOT = Path(__file__).parents[2]
-# Kills its own process at a step of one request; prints what would be sent.
+# One process a step, which ends itself at that step of one request and leaves what
+# would be sent; all come from one that has paid for the imports.
 KILLED = """
-import os, sys
+import json, os, sys
 from pathlib import Path
 from fedglmm_flower.site import ledger as room
-step, path = sys.argv[1], Path(sys.argv[2])
-ledger = room.Ledger(path)
-def die(*_):
-    os._exit(9)
-if step == "before the policy is anchored":
-    room.set_anchor = die
-ledger.allow("people", cap_nano=60, delta=1e-6)
-def draw():
-    if step == "after the debit":
+def request(step, path):
+    ledger = room.Ledger(path)
+    def die(*_):
+        os._exit(9)
+    if step == "before the policy is anchored":
+        room.set_anchor = die
+    ledger.allow("people", cap_nano=60, delta=1e-6)
+    def draw():
+        if step == "after the debit":
+            die()
+        noise = os.urandom(8)
+        (path.parent / "draws").open("ab").write(noise)
+        if step == "after the draw":
+            die()
+        return noise
+    append = room.append
+    def counted(connection, kind, **fields):
+        append(connection, kind, **fields)
+        if step == f"inside the {kind}":
+            die()
+    room.append = counted
+    anchor, calls = room.set_anchor, []
+    def anchored(*arguments):
+        calls.append(1)
+        if step == f"before anchor {len(calls)}":
+            die()
+        anchor(*arguments)
+    room.set_anchor = anchored
+    answer = ledger.serve("people", "request", 24, draw)
+    if step == "before it is sent":
         die()
-    noise = os.urandom(8)
-    (path.parent / "draws").open("ab").write(noise)
-    if step == "after the draw":
-        die()
-    return noise
-append, count = room.append, []
-def counted(connection, kind, **fields):
-    append(connection, kind, **fields)
-    if step == f"inside the {kind}":
-        die()
-room.append = counted
-anchor, calls = room.set_anchor, []
-def anchored(*arguments):
-    calls.append(1)
-    if step == f"before anchor {len(calls)}":
-        die()
-    anchor(*arguments)
-room.set_anchor = anchored
-answer = ledger.serve("people", "request", 24, draw)
-if step == "before it is sent":
-    die()
-print(answer.hex())
+    (path.parent / "sent").write_bytes(answer)
+    os._exit(0)
+ended = {}
+for step in sys.argv[2:]:
+    child = os.fork()
+    if not child:
+        request(step, Path(sys.argv[1]) / step / "ledger.sqlite")
+    ended[step] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(ended))
 """
 STEPS = [
     "before the policy is anchored",
@@ -75,26 +85,31 @@ def ledger(tmp_path) -> Ledger:
     return found
 
 
-def run(step: str, path: Path) -> subprocess.CompletedProcess[str]:
-    """One request in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, step, str(path)],
-        capture_output=True,
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory) -> tuple[Path, dict[str, int]]:
+    """The folders of all steps, and how the process of each ended."""
+    root = tmp_path_factory.mktemp("killed")
+    for step in STEPS:
+        (root / step).mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(root), *STEPS],
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
+    return root, json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_process_killed_at_any_step_pays_once_and_answers_with_one_noise(
-    tmp_path, step
+    killed, step
 ):
     """Whatever was sent or stored before is what is sent for ever."""
-    path = tmp_path / "ledger.sqlite"
-    first = run(step, path)
-    assert first.returncode == (0 if step == "never" else 9), first.stderr
-    ledger, draws = Ledger(path), tmp_path / "draws"
+    root, ended = killed
+    assert ended[step] == (0 if step == "never" else 9)
+    path = root / step / "ledger.sqlite"
+    ledger, draws, sent = Ledger(path), path.with_name("draws"), path.with_name("sent")
     kept = None
     if step in ("before anchor 2", "before it is sent", "never"):
         kept = ledger.stored("people", "request")
@@ -110,7 +125,8 @@ def test_a_process_killed_at_any_step_pays_once_and_answers_with_one_noise(
     again, more = (ledger.serve("people", "request", 24, draw) for _ in range(2))
     assert again == more
     assert kept in (None, again)
-    assert step != "never" or first.stdout.strip() == again.hex()
+    assert sent.exists() == (step == "never")
+    assert not sent.exists() or sent.read_bytes() == again
     assert ledger.balances()["people"].spent_nano == 24
     kinds = [entry.kind for entry in ledger.entries()]
     assert kinds.count("debit") == kinds.count("release") == 1
@@ -277,6 +293,19 @@ def test_what_is_no_ledger_ends_in_one_error(tmp_path):
         Ledger(tmp_path / "nothing").balances()
     with pytest.raises(LedgerError, match="cannot be made"):
         Ledger(tmp_path / "no" / "ledger").allow("a", cap_nano=1, delta=1e-6)
+
+
+def test_another_database_named_by_mistake_stays_as_it_is(tmp_path):
+    """The site's memory, say: to look is not to change how it is written."""
+    path = tmp_path / "memory.sqlite"
+    path.touch(0o600)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE secret(value BLOB)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="no such table"):
+        Ledger(path).entries()
+
+    assert path.read_bytes() == before
 
 
 def test_the_command_shows_verifies_and_exports(ledger):

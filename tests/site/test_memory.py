@@ -1,8 +1,10 @@
 """What a site has answered: entered once, under a lock, the owner's alone."""
 
+import sqlite3
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -187,6 +189,41 @@ def test_a_damaged_file_stops_every_answer(memory, damage):
     for act in (memory.key, memory.answers, lambda: memory.points(STUDY)):
         with pytest.raises(StorageError, match="restore it"):
             act()
+
+
+def test_what_stands_in_the_way_is_told_with_its_cure(memory, monkeypatch):
+    """Another process, another version, a file for all: each has a cure of its own."""
+    monkeypatch.setattr("fedglmm_flower.site.own_database._WAIT", 0.01)
+    memory.key()
+    with closing(sqlite3.connect(memory.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match=r"locked.*another process has held it"):
+            memory.key()
+        other.execute("ROLLBACK")
+        other.execute("DROP TABLE secret")
+    with pytest.raises(StorageError, match=r"no such table.*another version"):
+        memory.key()
+    memory.path.chmod(0o640)
+    with pytest.raises(StorageError, match=r"mode 600 is required; chmod 600 memory"):
+        memory.key()
+
+
+def test_a_link_to_nothing_is_no_missing_memory(memory):
+    """As where a disk is not mounted: nothing new is begun."""
+    memory.folder.mkdir(parents=True)
+    memory.path.symlink_to(memory.folder / "elsewhere.sqlite")
+    for act in (memory.key, memory.policy, memory.extent):
+        with pytest.raises(StorageError, match=r"No such file.*restore it"):
+            act()
+
+
+def test_a_journal_without_its_memory_is_no_beginning(memory):
+    """What was cut off while it was written was there: nothing new is begun."""
+    memory.folder.mkdir(parents=True)
+    (memory.folder / "memory.sqlite-journal").write_bytes(b"torn")
+    with pytest.raises(StorageError, match=r"memory\.sqlite-journal, which belongs"):
+        memory.key()
+    assert not memory.path.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(memory):

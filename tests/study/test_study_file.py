@@ -251,6 +251,7 @@ def test_a_column_has_finite_constants(field, value):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
+        (b"\xef\xbb\xbfx = 1", "begins with a byte order mark: save it as UTF-8"),
         (b"x = ", "no valid TOML"),
         (b"\xff\xfe", "no UTF-8"),
         (b"", "format None"),
