@@ -18,7 +18,7 @@ from fedglmm_flower.glmm import fit
 from fedglmm_flower.site.discrete_gaussian import DiscreteGaussian
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import BITS, STEP, guarded, radius
-from fedglmm_flower.site.public_scales import public_weights
+from fedglmm_flower.site.public_scales import clipping_of, public_weights
 from fedglmm_flower.site.records import bounded_cells, bounded_rows
 from fedglmm_flower.site.released import ClusterRelease, Noise, Released, Spent
 from fedglmm_flower.site.residual_basis import mixing_of
@@ -29,7 +29,7 @@ SITES = 20
 TRUTH = np.array([-1.0, 0.5, -0.3, 0.6, 0.4])
 TAU = 0.3
 NAMES = ("Intercept", "x1", "x2", "b1", "b2")
-NORM, DELTA = 1.5, 1e-6
+NORM, DELTA = 1.25, 1e-6
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def releases(setting: Setting, seed: int) -> tuple[Study, dict[str, Opened]]:
     for site, frame in tables(setting.rows, seed).items():
         cells = bounded_cells(study.model, frame)
         rows, counted = bounded_rows(study.model, cells, setting.rows)
-        terms = features.on_rows(rows, counted) * weights[:, None]
+        terms = clipping_of(features, weights, NORM).terms(rows, counted)
         sums = guarded(terms.T, NORM).sum(axis=0)
         noisy = np.array(gaussian.draw([int(v) for v in sums]), dtype=float)
         *values, count = (mixing @ (noisy * STEP / weights)).tolist()

@@ -37,7 +37,7 @@ def plan(
     ] = "zero_out",
     clipping_norm: Annotated[
         float, typer.Option(help="Largest norm of a record.")
-    ] = 1.5,
+    ] = 1.25,
     site_sd: Annotated[
         float, typer.Option(min=0.0, help="Expected sd of the random intercepts.")
     ] = 0.3,

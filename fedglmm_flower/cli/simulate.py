@@ -88,7 +88,7 @@ def simulate(
         typer.Option(help="zero_out (default), add_remove or replace_one."),
     ] = None,
     clipping_norm: Annotated[
-        float | None, typer.Option(help="Largest norm of a record; 1.5 by default.")
+        float | None, typer.Option(help="Largest norm of a record; 1.25 by default.")
     ] = None,
     bootstrap: Bootstrap = 0,
     seed: Annotated[

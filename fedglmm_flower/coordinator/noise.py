@@ -12,6 +12,7 @@ from fedglmm_flower.coordinator.fitting import Tick
 from fedglmm_flower.coordinator.noise_blocks import noisy_sums, starting_point
 from fedglmm_flower.coordinator.noise_bootstrap import Bootstrap, bootstrap, sds_of
 from fedglmm_flower.coordinator.noise_fit import NoisyFit, NoisySums, fit_noisy
+from fedglmm_flower.coordinator.noise_shape import shape_error
 from fedglmm_flower.coordinator.opening import Opened
 from fedglmm_flower.study.study import Study
 
@@ -32,12 +33,15 @@ class NoisyOutcome:
         None for analytic intervals.
     fit_s : float
         Seconds.
+    shape : array of shape (f,)
+        How far skewed columns would move the fixed effects.
     """
 
     sums: NoisySums
     fit: NoisyFit
     draws: Bootstrap | None
     fit_s: float
+    shape: FloatArray
 
     @property
     def by_bootstrap(self) -> bool:
@@ -107,4 +111,5 @@ def fit_under_noise(
     found = None
     if draws:
         found = bootstrap(sums, fit, draws=draws, seed=seed, tick=tick, store=store)
-    return NoisyOutcome(sums, fit, found, time.perf_counter() - started)
+    shape = shape_error(sums, fit)
+    return NoisyOutcome(sums, fit, found, time.perf_counter() - started, shape)

@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 METHOD: Final = "noise_reml"
 # Growth of a standard error: up to it green, up to the next amber, beyond red.
 GREEN, AMBER = 1.1, 1.5
+# An interval whose centre is off by half its standard error covers 92 %.
+MOST_OFF: Final = 0.5
 
 
 def noisy_values(
@@ -84,14 +86,14 @@ def _fixed(study: Study, outcome: NoisyOutcome) -> list[dict[str, Any]]:
     errors = np.sqrt(np.diag(outcome.covariance))
     quantile = float(ndtri(0.975))
     rows = []
-    columns = zip(study.model.fixed, outcome.fixed, errors, strict=True)
-    for column, b, s in columns:
+    columns = zip(study.model.fixed, outcome.fixed, errors, outcome.shape, strict=True)
+    for column, b, s, off in columns:
         rows.append(
             {
                 "name": column.name,
                 "estimate": float(b),
                 "se": float(s),
-                "approx_error": None,
+                "approx_error": float(off),
                 "z": float(b / s),
                 "p": float(2.0 * ndtr(-abs(b / s))),
                 "ci_low": float(b - quantile * s),
@@ -163,6 +165,14 @@ def _warnings(
             found.append(
                 f"noise widens the interval of {name} {grown:.2g} times: as if "
                 f"{100 / grown**2:.0f} % of the rows had been there without it"
+            )
+    errors = np.sqrt(np.diag(outcome.covariance))
+    for column, off, s in zip(study.model.fixed, outcome.shape, errors, strict=True):
+        if off > MOST_OFF * s:
+            found.append(
+                f"{column.name}: skewed columns would move the estimate by {off:.2g}, "
+                f"{off / s:.2g} of its standard error, which its interval does not "
+                "hold; a public anchor or a higher order tells more of the columns"
             )
     if any(
         one.released.noise and one.released.noise.unit == "unit"

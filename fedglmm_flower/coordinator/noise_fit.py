@@ -225,8 +225,13 @@ def _informations(
     rows: FloatArray,
     apart: float,
     spreads: Sequence[tuple[FloatArray, FloatArray]],
+    beyond: Sequence[FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Of each block: information and vector under noise, information without."""
+    """
+    Of each block: information and vector under noise, information without.
+
+    The vector is that of the sums, or of what records add beyond what is expected.
+    """
     p = blocks.shape[1]
     told, plain = np.zeros((len(blocks), p, p)), np.zeros((len(blocks), p, p))
     vectors = np.zeros((len(blocks), p))
@@ -236,16 +241,45 @@ def _informations(
         sampled = n * (columns + response) + n**2 * apart * columns
         # A flat law of the number of rows.
         sampled = sampled + n**2 * 10.0 * np.outer(mean, mean)
-        slopes, missed = n * slopes, sums.sums[c] - n * mean
+        slopes = n * slopes
+        missed = sums.sums[c] - n * mean if beyond is None else n * beyond[k]
         solved = _solved(sampled, sums.variances[c], slopes, missed)
         told[c] = slopes.T @ solved[:, :p]
-        vectors[c] = told[c] @ blocks[c] + slopes.T @ solved[:, p]
+        start = told[c] @ blocks[c] if beyond is None else 0.0
+        vectors[c] = start + slopes.T @ solved[:, p]
         bare = _solved(sampled, 1e-9 * np.trace(sampled) / len(sampled), slopes, missed)
         plain[c] = slopes.T @ bare[:, :p]
     ridge = 1e-9 * np.eye(p)
     told = (told + told.transpose(0, 2, 1)) / 2 + ridge
     plain = (plain + plain.transpose(0, 2, 1)) / 2 + ridge
     return told, vectors, plain
+
+
+def moved(sums: NoisySums, fit: NoisyFit, beyond: Sequence[FloatArray]) -> FloatArray:
+    """
+    How far fixed effects move if records of each kind add so much more on average.
+
+    Parameters
+    ----------
+    sums : NoisySums
+        What was fitted.
+    fit : NoisyFit
+        The fit.
+    beyond : sequence of array of shape (coordinates,)
+        Of each kind of release.
+
+    Returns
+    -------
+    array of shape (f,)
+    """
+    center = sums.design @ fit.mixed.fixed
+    pairs = zip(sums.records, fit.shares, strict=True)
+    spreads = [records.spread(q, center) for records, q in pairs]
+    told, vectors, _ = _informations(
+        sums, fit.shares, fit.mixed.blocks, fit.rows, fit.apart, spreads, beyond
+    )
+    problem = MixedProblem(told, vectors, sums.design, sums.terms, sums.sites)
+    return problem.at(fit.mixed.factors).fixed
 
 
 def _solved(

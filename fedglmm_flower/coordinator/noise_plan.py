@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fedglmm_flower.coordinator.noise_blocks import coefficient_maps
-from fedglmm_flower.coordinator.noise_content import AMBER, GREEN
+from fedglmm_flower.coordinator.noise_content import AMBER, GREEN, MOST_OFF
 from fedglmm_flower.coordinator.noise_mixed import MixedProblem, Term
-from fedglmm_flower.coordinator.noise_population import Records, nearest, records_of
+from fedglmm_flower.coordinator.noise_population import Records, records_of
+from fedglmm_flower.coordinator.noise_shape import shape_missed
 from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.site.discrete_gaussian import noise_multiplier
 from fedglmm_flower.site.features import Features
@@ -37,9 +38,6 @@ MOST_STATISTICS: Final = 400
 USELESS: Final = 3.0
 # Columns differ between sites by this share of their variance.
 _APART: Final = 0.05
-_SKEW: Final = 0.3
-# An interval whose centre is off by half its standard error covers 92 %.
-_OFF: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Plan:
     epsilons: tuple[float, ...] = EPSILONS
     delta: float = 1e-6
     relation: str = "zero_out"
-    clipping_norm: float = 1.5
+    clipping_norm: float = 1.25
     site_sd: float = 0.3
     expected: tuple[tuple[str, float], ...] = ()
 
@@ -162,7 +160,7 @@ def light_of(inflation: float, off: float = 0.0) -> str:
     >>> light_of(1.05), light_of(1.3), light_of(1.05, off=0.8)
     ('green', 'amber', 'red')
     """
-    if inflation > AMBER or off > _OFF:
+    if inflation > AMBER or off > MOST_OFF:
         return "red"
     return "green" if inflation <= GREEN else "amber"
 
@@ -226,12 +224,7 @@ def _candidate(plan: Plan, offer: Offer) -> _Candidate:
     chances, tilts = records.chances(center)
     share = shares * (tilts**2 / np.maximum(chances, 1e-12)).sum(axis=0)
     fisher = (records.columns.T * share) @ records.columns
-    skewed = _skewed(records)
-    truth = records.expected(center) @ skewed
-    size = 1e6
-    tiny = np.full(len(mean), 1e-8 * size)
-    fitted = nearest(records, center, size * truth, tiny)
-    missed = truth - records.expected(center) @ fitted
+    missed = shape_missed(records, center)
     return _Candidate(
         offer, records, len(statistics), float(weights[-1]), mean, slopes,
         columns, response, fisher, missed,
@@ -244,18 +237,6 @@ def _center(plan: Plan) -> FloatArray:
     given = dict(plan.expected or plan.study.anchor)
     names = [column.name for column in plan.study.model.fixed]
     return np.asarray(design @ np.array([given.get(name, 0.0) for name in names]))
-
-
-def _skewed(records: Records) -> FloatArray:
-    """The reference law with its continuous columns skewed."""
-    tilt = np.zeros(len(records.columns))
-    for z in records.columns.T:
-        spread = z.std()
-        if spread > 1e-9 and len(np.unique(z)) > 10:
-            s = np.clip((z - z.mean()) / spread, -3.0, 3.0)
-            tilt += _SKEW * (s**3 - 3.0 * s) / math.sqrt(6.0)
-    mass = np.exp(tilt - tilt.max())
-    return np.asarray(mass / mass.sum())
 
 
 def _judged(

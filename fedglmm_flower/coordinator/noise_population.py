@@ -18,7 +18,11 @@ from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.evaluate import evaluate_monomials
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import STEP, guarded
-from fedglmm_flower.site.public_scales import bounds_of, reference_rows
+from fedglmm_flower.site.public_scales import (
+    bounds_of,
+    clipping_of,
+    reference_rows,
+)
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.study import Study
 
@@ -146,12 +150,15 @@ def records_of(
     responses = _responses(model)
     roles = [s.role for s in statistics]
     used = [i for i, role in enumerate(roles) if role not in _UNUSED] + [len(roles)]
+    reach = clipping_of(features, weights, clipping or 1.0)
     added = []
     for y in responses:
-        terms = features.on_rows(replace(rows, response=ones * y), ones)
-        weighted = np.asarray(terms * weights[:, None])
-        if clipping is not None:
-            weighted = np.asarray(guarded(weighted.T, clipping).T * STEP)
+        answered = replace(rows, response=ones * y)
+        if clipping is None:
+            weighted = np.asarray(features.on_rows(answered, ones) * weights[:, None])
+        else:
+            short = reach.terms(answered, ones)
+            weighted = np.asarray(guarded(short.T, clipping).T * STEP)
         added.append(weighted[used])
     frame = AnchorFrame(model)
     f = evaluate_monomials(rows.values, frame.monomials, model.factors)

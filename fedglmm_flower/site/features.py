@@ -180,5 +180,5 @@ def _measure(rows: AtomRows, kind: str) -> FloatArray:
 
 
 def _each(function: Callable[[AtomRows], FloatArray], rows: AtomRows) -> FloatArray:
-    found = [function(rows.select(np.array([i])))[0] for i in range(len(rows.kept))]
+    found = [function(rows.select(np.array([i])))[0] for i in range(len(rows.response))]
     return np.array(found, dtype=np.float64)

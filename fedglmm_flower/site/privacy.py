@@ -33,7 +33,8 @@ class Privacy:
         unit exchanged for another.
     clipping_norm : float
         Largest norm of one unit's weighted statistics; the root mean square of a
-        record of the reference law has norm 1.
+        record of the reference law has norm 1, the longer of both forms where its
+        response is 0 or 1.
     unit_column : str or None
         Column that names patients; None where every row is one.
     clusters : tuple of tuple of str
@@ -53,7 +54,7 @@ class Privacy:
     delta: float
     budget_epsilon: float
     relation: Relation = "zero_out"
-    clipping_norm: float = 1.5
+    clipping_norm: float = 1.25
     unit_column: str | None = None
     clusters: tuple[tuple[str, ...], ...] = ()
     bounds: tuple[tuple[str, float, float], ...] = ()

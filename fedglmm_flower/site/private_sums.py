@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fedglmm_flower.glmm.evaluate import AtomRows
+from fedglmm_flower.site.clipping import Clipping
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.fixed_point import FloatArray, IntArray, guarded
 from fedglmm_flower.site.labels import Path
 from fedglmm_flower.site.privacy import Privacy
+from fedglmm_flower.site.public_scales import clipping_of
 from fedglmm_flower.site.records import bounded_cells, bounded_rows, label_of
 from fedglmm_flower.site.snapshot import Snapshot
 from fedglmm_flower.site.source import RecordSource
@@ -80,7 +83,8 @@ def private_sums(
     paths = privacy.clusters if study.clusters else ((),)
     snapshot = Snapshot(key)
     unit = privacy.unit_column
-    reader = _Reader(study, source, features, weights, unit, paths, snapshot)
+    clipping = clipping_of(features, weights, privacy.clipping_norm)
+    reader = _Reader(study, source, features, weights, clipping, unit, paths, snapshot)
     if privacy.unit_column is None:
         return _by_row(reader, len(paths), privacy.clipping_norm)
     return _by_unit(reader, len(paths), privacy.clipping_norm)
@@ -147,6 +151,7 @@ class _Reader:
     source: RecordSource
     features: Features
     weights: FloatArray
+    clipping: Clipping
     unit_column: str | None
     paths: tuple[Path, ...]
     snapshot: Snapshot
@@ -165,13 +170,18 @@ class _Reader:
             cells = bounded_cells(self.features.model, frame)
             self.snapshot.add(cells, frame[[*self.study.clusters, *unit]])
             rows, counted = bounded_rows(self.features.model, cells, len(frame))
-            terms = self.features.on_rows(rows, counted)
-            with np.errstate(all="ignore"):
-                terms = self.weights[:, None] * terms
+            terms = self._terms(rows, counted)
             units: Sequence[str | None] = [None] * len(frame)
             if self.unit_column is not None:
                 units = _labels(frame[self.unit_column])
             yield _Batch(terms, self._clusters(frame), units)
+
+    def _terms(self, rows: AtomRows, counted: FloatArray) -> FloatArray:
+        """Weighted terms; of rows that are records by themselves, shortened."""
+        if self.unit_column is None:
+            return self.clipping.terms(rows, counted)
+        with np.errstate(all="ignore"):
+            return self.weights[:, None] * self.features.on_rows(rows, counted)
 
     def _clusters(self, frame: pd.DataFrame) -> IntArray:
         """Position of each row's cluster among the declared ones, or -1."""

@@ -22,6 +22,12 @@ from scipy.special import ndtri
 
 from fedglmm_flower.glmm.anchor import AnchorFrame
 from fedglmm_flower.glmm.evaluate import AtomRows, evaluate_monomials
+from fedglmm_flower.site.clipping import (
+    RESPONSES,
+    Clipping,
+    has_two_responses,
+    holds_response,
+)
 from fedglmm_flower.site.features import Features
 from fedglmm_flower.site.records import bounded_cells, bounded_rows
 from fedglmm_flower.study.columns import Column
@@ -57,6 +63,9 @@ def public_weights(features: Features) -> FloatArray:
     """
     Weight of each coordinate; the root mean square of a record's norm is then 1.
 
+    Of a record whose response is 0 or 1 the longer of the two forms counts: it is what
+    clipping goes by.
+
     Parameters
     ----------
     features : Features
@@ -74,7 +83,7 @@ def public_weights(features: Features) -> FloatArray:
     terms = terms[:, usable]
     if not usable.any():
         return np.full(features.size, features.size**-0.5)
-    mean_square = np.mean(terms**2, axis=1)
+    mean_square = _mean_square(features, rows, counted, usable)
     # A function that the reference law never sees gets the weight of a rare one.
     floor = 1e-3 * np.median(mean_square[mean_square > 0])
     mean_square = np.maximum(mean_square, floor)
@@ -89,11 +98,60 @@ def public_weights(features: Features) -> FloatArray:
     return np.asarray(weights / np.sqrt(np.sum(weights**2 * mean_square)))
 
 
+def clipping_of(features: Features, weights: FloatArray, norm: float) -> Clipping:
+    """
+    How far the two parts of a record may reach: each as much longer than it usually is.
+
+    Parameters
+    ----------
+    features : Features
+        What is summed.
+    weights : array of shape (coordinates,)
+        See :func:`public_weights`.
+    norm : float
+        Clipping norm of both parts together.
+    """
+    response = holds_response(features)
+    whole = Clipping(features, weights, response, None)
+    if not has_two_responses(features):
+        return whole
+    rows, counted = reference_rows(features)
+    at = np.flatnonzero(counted > 0)
+    squares = [
+        float(np.mean(lengths[np.isfinite(lengths)] ** 2))
+        for lengths in whole.longest(rows.select(at), np.ones(len(at)))
+    ]
+    usual = np.sqrt(np.array(squares) / max(sum(squares), 1e-300))
+    return replace(whole, reach=(norm * float(usual[0]), norm * float(usual[1])))
+
+
+def _mean_square(
+    features: Features,
+    rows: AtomRows,
+    counted: FloatArray,
+    usable: npt.NDArray[np.bool_],
+) -> FloatArray:
+    """Mean square of each term; of both responses the longer where there are two."""
+    if not has_two_responses(features):
+        return np.asarray(np.mean(features.on_rows(rows, counted)[:, usable] ** 2, 1))
+    largest = np.zeros((features.size, int(usable.sum())))
+    for y in RESPONSES:
+        answered = replace(rows, response=np.full(len(counted), y))
+        terms = features.on_rows(answered, counted)[:, usable]
+        largest = np.maximum(largest, terms**2)
+    return np.asarray(np.mean(largest, axis=1))
+
+
 def reference_norms(features: Features, weights: FloatArray) -> FloatArray:
     """Norms of records of the reference law: how many a clipping norm would touch."""
     rows, counted = reference_rows(features)
-    terms = features.on_rows(rows, counted)[:, counted > 0]
-    return np.asarray(np.sqrt(np.sum((weights[:, None] * terms) ** 2, axis=0)))
+    at = np.flatnonzero(counted > 0)
+    rows, ones = rows.select(at), np.ones(len(at))
+    if has_two_responses(features):
+        whole = Clipping(features, weights, holds_response(features), None)
+        return np.asarray(np.hypot(*whole.longest(rows, ones)))
+    terms = weights[:, None] * features.on_rows(rows, ones)
+    return np.asarray(np.sqrt(np.sum(terms**2, axis=0)))
 
 
 def _leverage(s: Statistic, *, anchored: bool) -> float:
@@ -124,6 +182,9 @@ def reference_rows(features: Features) -> tuple[AtomRows, FloatArray]:
         name: _spread(model.columns[name], even)
         for name, even in zip(model.used_columns, net.T, strict=False)
     }
+    counts = model.response.name
+    if model.family in ("poisson", "nbinom2") and counts in frame:
+        frame[counts] = list(np.floor(np.array(frame[counts], dtype=np.float64)))
     cells = bounded_cells(model, pd.DataFrame(frame))
     rows, counted = bounded_rows(model, cells, _RECORDS)
     if features.anchor is None:

@@ -71,11 +71,11 @@ def test_everything_about_the_noise_is_told(answer):
     assert (released.spent.epsilon, released.spent.delta) == (1.0, 1e-6)
     assert released.spent.relation == "zero_out"
     assert released.n_missing is None
-    assert (noise.bits, noise.norm, noise.unit) == (20, 1.5, "row")
+    assert (noise.bits, noise.norm, noise.unit) == (20, 1.25, "row")
     assert noise.rho == pytest.approx(0.0243560, abs=1e-7)
-    assert noise.scale == pytest.approx(4.5308 * radius(1.5), rel=1e-4)
+    assert noise.scale == pytest.approx(4.5308 * radius(1.25), rel=1e-4)
     assert len(noise.weights) == len(released.clusters[0].values) + 1
-    expected = [4.5308 * 1.5 / w for w in noise.weights]
+    expected = [4.5308 * 1.25 / w for w in noise.weights]
     assert noise.sds == pytest.approx(expected, rel=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_each_relation_has_its_distance_and_tells_no_count_that_it_hides(
     hidden = relation == "add_remove"
 
     assert released.noise is not None
-    expected = doubled * radius(1.5) * noise_multiplier(1.0, 1e-6)
+    expected = doubled * radius(1.25) * noise_multiplier(1.0, 1e-6)
     assert released.noise.scale == pytest.approx(expected, rel=1e-6)
     assert released.clusters[0].n_rows == (None if hidden else 300)
     assert (b":300," in encode_release(released)) is not hidden

@@ -262,5 +262,5 @@ def test_scales_come_from_the_study_alone(family, release_set):
 
     assert (weights > 0).all()
     assert np.sqrt(np.mean(norms**2)) == pytest.approx(1.0, abs=0.05)
-    assert np.mean(norms > PRIVACY.clipping_norm) < 0.12
+    assert np.mean(norms > PRIVACY.clipping_norm) < 0.17
     assert (weights == public_weights(features)).all()
