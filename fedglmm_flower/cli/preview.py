@@ -87,6 +87,7 @@ def preview_of(
     clear: Callable[[], ClearedSite],
     between: Sequence[Finding] = (),
     answered: int = 0,
+    elsewhere: int = 0,
 ) -> Preview:
     """
     Ask the gate, and keep what it says.
@@ -105,6 +106,8 @@ def preview_of(
         What it finds between this study and earlier ones, once it was asked.
     answered : int
         Points of the study that were asked already.
+    elsewhere : int
+        Numbers that were told in answers to other studies.
     """
     model = study.moment_model
     refused: DisclosureError | None = None
@@ -133,7 +136,7 @@ def preview_of(
             rows, units = moments.n_rows, moments.units
             parts.append(Part(path, rows, (*findings, *between), [], units))
     n_rows = sum(moments.n_rows for moments in found.clusters.values())
-    told = sum(len(part.lines) for part in parts)
+    told = elsewhere + sum(len(part.lines) for part in parts)
     units = found.counted(found.clusters)
     later = further(study, units, policy, told, answered)
     return Preview(offer, n_rows, found.n_missing, parts, small, refused, later)

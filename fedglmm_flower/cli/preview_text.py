@@ -83,6 +83,11 @@ def print_preview(
             f"by values_per_number {later.allowed} of them are answered; "
             f"{later.answered} were asked so far\n"
         )
+        if later.allowed:
+            say(
+                "  WARNING a few of them tell how many rows have each whole number of "
+                "a column, such as an age, in each level, also where it is one row\n"
+            )
     for part in shown.parts:
         if asked.clusters:
             kept = "" if part.lines else ", does not leave by its name"

@@ -87,8 +87,8 @@ def preview(
         )
         return one
 
-    points = memory.points(asked.digest)
-    shown = preview_of(asked, found, here.policy, cleared, between, points)
+    known = memory.points(asked.digest), memory.elsewhere(asked.digest)
+    shown = preview_of(asked, found, here.policy, cleared, between, *known)
     if as_json:
         plain = preview_plain(shown, asked, here, version)
         typer.echo(json.dumps(plain, ensure_ascii=False))

@@ -1,8 +1,9 @@
 """Rules on counts that a release determines, of factors and of numeric values."""
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,20 @@ from fedglmm_flower.site.cells import CellCounts
 from fedglmm_flower.site.finding import Finding
 from fedglmm_flower.site.moments import Moments
 from fedglmm_flower.site.policy import Policy
+from fedglmm_flower.site.solved_for import (
+    rows_at_anchor,
+    rows_fixed,
+    rows_of_powers,
+)
 from fedglmm_flower.site.unit_values import UnitValues
 from fedglmm_flower.site.values import ValueCounts
 from fedglmm_flower.study.model import Model
-from fedglmm_flower.study.release import Statistic
+from fedglmm_flower.study.polynomial import Monomial
+from fedglmm_flower.study.release import ANCHORED, Statistic
 
 FloatArray = npt.NDArray[np.float64]
 ROLES: Final = ("x", "y")
+Subset: TypeAlias = tuple[int, ...]
 
 
 def cell_rules(
@@ -87,10 +95,11 @@ def value_rules(
     """
     Values of numeric columns: few values are levels, and few exceptions are patients.
 
-    Power sums of up to p determine up to p records that differ from all others, and
-    so do the gamma functions of a count at p shapes.  Together these tell how many rows
-    have each count, however many counts there are; tails of single rows are ordinary,
-    so that the officer is warned of them.
+    Power sums determine the few records that differ from all others, see
+    :mod:`~fedglmm_flower.site.solved_for`, and so do the gamma functions of a count at
+    p shapes up to p of them.  Together these tell how many rows have each count,
+    however many counts there are; tails of single rows are ordinary, so that the
+    officer is warned of them.
     """
     powers = [
         e
@@ -98,7 +107,7 @@ def value_rules(
         for e, factor in zip(s.monomial, model.factors, strict=True)
         if not factor
     ]
-    least = max(policy.min_cell, max(powers, default=1) + 1)
+    least = max(policy.min_cell, rows_of_powers(max(powers, default=1)) + 1)
     shapes = sum(s.role == "shape" for s in statistics)
     told = (model.response.name, f"response {model.response.name}")
     for name, found in moments.value_counts.items():
@@ -143,7 +152,7 @@ def _frequencies(
 
 def demanded_cells(
     model: Model, statistics: tuple[Statistic, ...], role: str, policy: Policy
-) -> dict[tuple[int, ...], int]:
+) -> dict[Subset, int]:
     """
     Sets of factors whose joint counts are determined, each with its smallest cell.
 
@@ -162,29 +171,42 @@ def demanded_cells(
     -------
     dict
         Factors, by their place among the atoms, with the fewest rows or responses that
-        a cell of theirs may have: ``min_cell``, and more than ``s / d`` where a cell
-        has ``s`` sums of ``d`` columns, since fewer rows have no more values than these
-        sums fix.
+        a cell of theirs may have: ``min_cell``, and more than the sums in a cell can be
+        solved for.
     """
-    inside: dict[tuple[int, ...], set[tuple[int, ...]]] = {(): set()}
+    inside: dict[Subset, set[Monomial]] = {(): set()}
+    weighed: dict[Subset, Counter[tuple[str | int, ...]]] = {}
     for s in statistics:
-        if s.role != role:
+        if not _tells(s, role):
             continue
         pairs = list(zip(s.monomial, model.factors, strict=True))
         at = tuple(i for i, (e, factor) in enumerate(pairs) if factor and e)
         part = tuple(0 if factor else e for e, factor in pairs)
-        if at not in inside:
-            for size in range(len(at) + 1):
-                for subset in combinations(at, size):
-                    inside.setdefault(subset, set())
-        if any(part):
+        for size in range(len(at) + 1):
+            for subset in combinations(at, size):
+                inside.setdefault(subset, set())
+        if s.role in ANCHORED:
+            # By inclusion and exclusion such a sum is told of every cell too.
+            weighed.setdefault(at, Counter())[
+                s.measure, *(s.monomial[i] for i in at)
+            ] += 1
+        elif any(part):
             inside[at].add(part)
+    numbers = model.factors.count(False)
     demands = {}
     for subset, parts in inside.items():
-        open_from = _rows_fixed(parts) + 1
+        most = max(weighed.get(subset, Counter()).values(), default=0)
+        open_from = max(rows_fixed(parts), rows_at_anchor(most, numbers)) + 1
         whole = role == "x" and not subset  # the rows of a site have their own rules
         demands[subset] = policy.min_cell if whole else max(policy.min_cell, open_from)
     return demands
+
+
+def _tells(s: Statistic, role: str) -> bool:
+    """Whether a sum is of the rows, or of the response, of some cells."""
+    if s.role not in ANCHORED:
+        return s.role == role
+    return role == "x" or s.measure in ("events", "others")
 
 
 def rows_fixed_by(statistics: tuple[Statistic, ...]) -> int:
@@ -193,13 +215,7 @@ def rows_fixed_by(statistics: tuple[Statistic, ...]) -> int:
 
     Two answers differ by the sums of the rows that only one of them has.
     """
-    return _rows_fixed({s.monomial for s in statistics if any(s.monomial)})
-
-
-def _rows_fixed(parts: Collection[tuple[int, ...]]) -> int:
-    """Rows with no more values than there are sums of products of their columns."""
-    columns = sum(any(column) for column in zip(*parts, strict=True))
-    return len(parts) // columns if columns else 0
+    return rows_fixed({s.monomial for s in statistics if any(s.monomial)})
 
 
 def _told(table: CellCounts, moments: Moments) -> dict[str, FloatArray]:

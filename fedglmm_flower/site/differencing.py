@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fedglmm_flower.site.columns_apart import columns_apart, own_columns_apart
 from fedglmm_flower.site.finding import Finding
+from fedglmm_flower.site.levels_apart import own_levels_apart
 from fedglmm_flower.site.memory import Answered
 from fedglmm_flower.site.row_sets import RowSets
 from fedglmm_flower.site.sets_apart import smallest_difference, whole_difference
@@ -104,7 +105,8 @@ def own_columns(rows: RowSets, least: int) -> Finding:
     least : int
         Fewest rows that two columns may differ in, if they differ.
     """
-    columns = own_columns_apart(rows, least)
+    pairs = own_columns_apart(rows, least), own_levels_apart(rows, least)
+    columns = next(filter(None, pairs), None)
     if columns is None:
         return Finding("nesting", True, "nesting: no two columns differ in few rows")
     counted = "rows" if rows.units is None else "units"

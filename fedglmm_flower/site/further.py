@@ -34,7 +34,7 @@ class Further:
 
 def numbers_allowed(study: Study, units: int, policy: Policy) -> float:
     """
-    Numbers that a site tells of its rows in all rounds of a study together.
+    Numbers that a site tells of its rows in all rounds of all studies together.
 
     Each is an equation in the values of the rows.  The other rules see one answer; of
     many answers, at points that somebody else has chosen, there could be as many
@@ -69,7 +69,7 @@ def further(
     policy : Policy
         The officer's thresholds.
     told : int
-        Numbers of the one round.
+        Numbers of the one round, and of other studies.
     answered : int
         Points that were asked already.
     """

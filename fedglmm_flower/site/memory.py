@@ -192,7 +192,14 @@ class SiteMemory:
         if not is_file(self.path):
             return 0
         with self._open() as base:
-            return _points(base, study)[0]
+            return _points(base, study)
+
+    def elsewhere(self, study: str) -> int:
+        """Numbers that were told in answers to other studies."""
+        if not self.path.exists():
+            return 0
+        with self._open() as base:
+            return _told(base) - _told(base, study)
 
     def admit(
         self,
@@ -215,7 +222,7 @@ class SiteMemory:
         numbers : int
             That would be told there.
         allowed : float
-            Numbers that the site tells in all answers to a study.
+            Numbers that the site tells in all answers to all studies.
 
         Raises
         ------
@@ -228,21 +235,21 @@ class SiteMemory:
             known = "SELECT 1 FROM point WHERE study = ? AND point = ?"
             if base.execute(known, (study, point)).fetchone():
                 return
-            count, told = _points(base, study)
+            count = _points(base, study)
             if count >= most:
                 raise DisclosureError(
                     f"study {study[:16]}...: a likelihood at one more point was asked; "
                     f"the study allows {most} and as many were answered; approve a "
                     "study with more 'rounds', or end the refinement"
                 )
-            query = "SELECT sum(numbers) FROM answer WHERE study = ? AND NOT further"
-            told += base.execute(query, (study,)).fetchone()[0] or 0
+            told = _told(base)
             if told + numbers > allowed:
                 raise DisclosureError(
                     f"values-per-number: study {study[:16]}...: {told} numbers were "
                     f"told of this site's rows and {numbers} more are asked; at most "
-                    f"{allowed:.0f} in all rounds are allowed by its values; end the "
-                    "refinement, or lower 'values_per_number' of [disclosure]"
+                    f"{allowed:.0f} in all rounds of all studies are allowed by its "
+                    "values; end the refinement, or lower 'values_per_number' of "
+                    "[disclosure]"
                 )
             base.execute("INSERT INTO point VALUES(?, ?, ?)", (study, point, numbers))
 
@@ -347,11 +354,20 @@ def _snapshot(base: sqlite3.Connection, study: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _points(base: sqlite3.Connection, study: str) -> tuple[int, int]:
-    """How many, and how many numbers were told there."""
-    query = "SELECT count(*), coalesce(sum(numbers), 0) FROM point WHERE study = ?"
-    count, numbers = base.execute(query, (study,)).fetchone()
-    return int(count), int(numbers)
+def _points(base: sqlite3.Connection, study: str) -> int:
+    query = "SELECT count(*) FROM point WHERE study = ?"
+    return int(base.execute(query, (study,)).fetchone()[0])
+
+
+def _told(base: sqlite3.Connection, study: str | None = None) -> int:
+    """Numbers of one study, or of all, for which another name is no other data."""
+    query = (
+        "SELECT coalesce(sum(numbers), 0) FROM ("
+        "SELECT study, numbers FROM point UNION ALL "
+        "SELECT study, numbers FROM answer WHERE NOT further) "
+        "WHERE :study IS NULL OR study = :study"
+    )
+    return int(base.execute(query, {"study": study}).fetchone()[0])
 
 
 def _policy(base: sqlite3.Connection) -> tuple[int, str] | None:

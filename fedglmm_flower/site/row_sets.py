@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from fedglmm_flower.site.column_marks import Marks
 from fedglmm_flower.site.row_places import Codes, RowPlaces
 from fedglmm_flower.site.summed_cells import Factors, SummedCells
 from fedglmm_flower.site.units import distinct
+from fedglmm_flower.site.values import FEW_VALUES
 
 IntArray = npt.NDArray[np.int64]
 _DENSE = 65_536
@@ -180,7 +181,41 @@ def row_sets(
         name: np.concatenate([batch[name] for batch in batches])[order]
         for name in batches[0]
     }
+    codes += _of_few_values(marks.values(), codes)
     return RowSets(places[order], tuple(codes), cells, marks, units)
+
+
+def _of_few_values(
+    columns: Iterable[Marks], known: Sequence[Codes]
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Levels of numbers of few values: another study may call them a factor."""
+    for marks in columns:
+        levels = levels_of_few(marks)
+        if levels is None:
+            continue
+        if not any(_divides_alike(levels, codes) for codes in known):
+            yield levels
+
+
+def levels_of_few(marks: Marks) -> npt.NDArray[np.int32] | None:
+    """
+    Values of a column as levels; None of one value, or of more than a factor has.
+
+    Examples
+    --------
+    >>> levels_of_few(np.array([7, 900, 7], dtype=np.uint16)).tolist()
+    [0, 1, 0]
+    """
+    present = np.flatnonzero(np.bincount(marks))
+    if not 1 < len(present) <= FEW_VALUES:
+        return None
+    return np.searchsorted(present, marks).astype(np.int32)
+
+
+def _divides_alike(one: Codes, two: Codes) -> bool:
+    """Whether two columns of levels are the same but for the levels' names."""
+    pairs = one.astype(np.int64) * (1 + int(two.max(initial=0))) + two
+    return len(np.unique(pairs)) == len(np.unique(one)) == len(np.unique(two))
 
 
 def _numbered(keys: IntArray) -> IntArray:

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from fedglmm_flower.site.binary_response import response_is_event
+from fedglmm_flower.site.solved_for import rows_fixed
 from fedglmm_flower.study.model import Model
 from fedglmm_flower.study.polynomial import Monomial
 from fedglmm_flower.study.release import Statistic
@@ -81,19 +82,14 @@ def summed_cells(model: Model, statistics: Iterable[Statistic]) -> SummedCells:
             summed |= cells
         elif s.role != "x" and not of_events:
             summed |= _parts(inside)
-    counted = {cell: _fixed(len(found), found) for cell, found in parts.items()}
+    counted = {cell: rows_fixed(found) for cell, found in parts.items()}
     return SummedCells(counted, _sorted(summed), _copied(products))
 
 
 def _copied(products: set[Monomial]) -> int:
     with_column = (sum(map(bool, column)) for column in zip(*products, strict=True))
-    return _fixed(max(with_column, default=0), products, 1)
-
-
-def _fixed(sums: int, products: set[Monomial], more: int = 0) -> int:
-    """Rows with no more values than there are sums of products of their columns."""
     columns = sum(any(column) for column in zip(*products, strict=True))
-    return sums // (columns + more) if columns else 0
+    return max(with_column) // (columns + 1) if columns else 0
 
 
 def _parts(factors: Factors) -> set[Factors]:

@@ -217,3 +217,40 @@ def test_ordinary_studies_of_one_table_are_answered(table, site):
     grown = pd.concat([table, patients(60, 5)], ignore_index=True)
     later = replace(DIED, name="a year later")
     assert site(later, copied(grown, [])).clusters[0].n_rows == 460
+
+
+WARD = Column("ward", "categorical", levels=("b", "a"))
+NUMBER = Column("first", "continuous", low=0.0, high=1.0)
+
+
+@pytest.mark.parametrize("few", [2, 4, 5])
+@pytest.mark.parametrize(
+    ("formula", "weights"),
+    [
+        ("cost ~ age + first", None),
+        ("cost ~ age + offset(first)", None),
+        ("cost ~ age", "first"),
+        ("first ~ age", None),
+    ],
+)
+def test_a_level_and_a_number_of_two_values_are_compared(
+    table, site, formula, weights, few
+):
+    """The ages of whom only one of them has are their difference, whatever it is."""
+    ward = np.where(np.arange(len(table)) % 3 == 0, "a", "b")
+    first = (ward == "a").astype(float)
+    first[:few] = 1 - first[:few]
+    frame = table.assign(ward=ward, first=first)
+    columns = (*COLUMNS, WARD, NUMBER)
+    level = ask("cost ~ age + ward", columns=columns, order=2)
+    number = ask(formula, columns=columns, order=2, weights=weights)
+    both = ask(f"{formula} + ward", columns=columns, order=1, weights=weights)
+    site(level, frame)
+    if few == 5:
+        site(number, frame)
+        return
+    with pytest.raises(DisclosureError, match=f"differencing: {few} rows"):
+        site(number, frame)
+    within = f"in {few} rows, of all or of a cell|rows in a cell of ward"
+    with pytest.raises(DisclosureError, match=within):
+        release(both, FrameSource(frame), Policy(), site="north")

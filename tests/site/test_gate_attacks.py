@@ -1,6 +1,9 @@
 """What a hostile but approved study could ask, and the rule that refuses it."""
 
+from itertools import combinations_with_replacement
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from fedglmm_flower.errors import DisclosureError
@@ -200,3 +203,79 @@ def test_a_cell_of_one_outcome_is_a_warning(table):
     assert [f.cell for f in seen if "events alone" in f.detail] == ["female = 1"]
     refused = failed(study, frame, Policy(one_outcome="refuse"))
     assert refused == {"group-disclosure"}
+
+
+@pytest.mark.parametrize(("order", "alone"), [(1, 1), (1, 4), (2, 1)])
+def test_a_weight_of_a_cell_at_the_anchor_is_of_as_many_as_a_count(order, alone):
+    """The one woman of a stage: her weight at the anchor was sent, and is her age."""
+    rng = np.random.default_rng(1)
+    stage = rng.choice(["I", "II"], 600).astype(object)
+    stage[-60:], stage[:alone] = "III", "III"
+    frame = pd.DataFrame(
+        {
+            "age": rng.normal(62, 10, 600),
+            "female": np.arange(600) < 250,
+            "stage": stage,
+            "died": rng.random(600) < 0.3,
+        }
+    )
+    frame = frame.astype({"female": float, "died": float})
+    study = ask(
+        "died ~ age + female + stage + (1 | hospital)",
+        "binomial",
+        release_set="anchored",
+        order=order,
+    )
+    model, moments = study.moment_model, moments_of(study, frame)
+    lax = clear(model, moments, NO_DISCLOSURE_CONTROL, study.offers)
+    told = dict(zip(lax.statistics, lax.values, strict=True))
+    at = [s for s in told if s.role == "information" and s.monomial == (0, 1, 2)]
+    if alone == 1:
+        b = [value for s, value in told.items() if s.role == "anchor"]
+        eta = np.array([-2, 2]) * np.arccosh(0.5 / np.sqrt(told[at[0]]))
+        ages = (eta - b[0] - b[2] - b[4]) / b[1]
+        assert np.abs(ages - frame["age"][0]).min() < 1e-6
+
+    cleared = clear(model, moments, Policy(), study.offers)
+
+    assert cleared.release_set == "canonical"
+    assert not any(s.monomial[1] and s.monomial[2] for s in cleared.statistics)
+
+
+def test_patients_of_a_small_level_are_not_found_from_weights_at_the_anchor():
+    """Two sums of weights hold thirty digits, and six ages twelve: none others fit."""
+    rng = np.random.default_rng(2)
+    few = np.arange(400) < 6
+    ages = np.clip(rng.normal(62, 14, 400), 20, 95).round()
+    died = (rng.random(400) < 0.3) & ~few
+    frame = pd.DataFrame({"age": ages, "female": few, "died": died}).astype(float)
+    study = ask(
+        "died ~ age + female + (1 | hospital)",
+        "binomial",
+        release_set="anchored",
+        order=1,
+    )
+    model, moments = study.moment_model, moments_of(study, frame)
+    lax = clear(model, moments, NO_DISCLOSURE_CONTROL, study.offers)
+    told = dict(zip(lax.statistics, lax.values, strict=True))
+    b = [value for s, value in told.items() if s.role == "anchor"]
+    sums = {s.monomial: v for s, v in told.items() if s.role == "information"}
+    years = np.arange(20, 96)
+    z = (years - 60) / 10
+    weight = 0.25 / np.cosh((b[0] + b[1] * years + b[2]) / 2) ** 2
+    half = np.array(list(combinations_with_replacement(range(76), 3)))
+    first, rest = weight[half].sum(axis=1), (weight * z)[half].sum(axis=1)
+    order = np.argsort(first)
+    wanted = sums[0, 1] - first
+    low, high = (
+        np.searchsorted(first[order], wanted + apart) for apart in (-1e-12, 1e-12)
+    )
+    found = {
+        tuple(sorted([*half[i], *half[order[j]]]))
+        for i in np.flatnonzero(high > low)
+        for j in range(low[i], high[i])
+        if abs(rest[i] + rest[order[j]] - sums[1, 1]) < 1e-12
+    }
+    assert found == {tuple(sorted((ages[few] - 20).astype(int).tolist()))}
+
+    assert clear(model, moments, Policy(), study.offers).release_set == "canonical"

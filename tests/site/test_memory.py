@@ -152,10 +152,10 @@ def test_points_at_once_are_no_more_than_a_study_allows(memory):
 
 
 def test_numbers_add_up_over_all_rounds(memory):
-    """Those of the one round and of every point; what was told is told again."""
-    memory.enter(STUDY, ONE, [ROWS], accept, numbers=40)
-    memory.enter(STUDY, ONE, [ROWS], accept, numbers=40)
-    memory.enter(OTHER, ONE, [ROWS], accept, numbers=400)
+    """Of the one round, every point and other studies; what was told is told again."""
+    memory.enter(STUDY, ONE, [ROWS], accept, numbers=25)
+    memory.enter(STUDY, ONE, [ROWS], accept, numbers=25)
+    memory.enter(OTHER, ONE, [ROWS], accept, numbers=15)
     ask = {"most": 9, "numbers": 30, "allowed": 100}
     for point in POINTS[:2]:
         memory.admit(STUDY, point, **ask)

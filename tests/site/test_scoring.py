@@ -103,6 +103,12 @@ def test_all_rounds_together_tell_less_than_the_rows_hold(
     told = 8 if released else 0
     shown = further(study, 200, policy, told, memory.points(study.digest))
     assert shown == Further(1000, 15, points, points)
+    # Another revision is asked of the same rows.
+    again = replace(study, name="revised")
+    with pytest.raises(DisclosureError, match="all studies"):
+        answer(again, HERE, policy=policy, memory=memory)
+    sent = len(study.statistics(study.order)) if released else 0
+    assert memory.elsewhere(again.digest) == sent + 15 * points
 
 
 def test_a_site_that_adds_noise_gives_no_likelihood(answer):
