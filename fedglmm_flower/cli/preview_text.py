@@ -85,8 +85,8 @@ def print_preview(
         )
         if later.allowed:
             say(
-                "  WARNING a few of them tell how many rows have each whole number of "
-                "a column, such as an age, in each level, also where it is one row\n"
+                "  WARNING many of them may tell how many rows have each whole number "
+                "of a column, such as an age, in each level, also where it is one row\n"
             )
     for part in shown.parts:
         if asked.clusters:

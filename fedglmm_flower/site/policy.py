@@ -54,7 +54,7 @@ class Policy:
     enabled: bool = True
     min_rows: int = 50
     rows_per_statistic: float = 3.0
-    values_per_number: float = 2.0
+    values_per_number: float = 5.0
     min_cell: int = 5
     dominance_one: float = 0.50
     dominance_two: float = 0.67

@@ -44,6 +44,7 @@ from fedglmm_flower.site.site_rows import site_rows
 from fedglmm_flower.site.source import TableSource
 from fedglmm_flower.site.summarise import summarise_clusters
 from fedglmm_flower.site.summed_cells import summed_cells
+from fedglmm_flower.site.told_digits import in_told_digits
 from fedglmm_flower.study.study import Study
 
 _MOST_NODES = 10_000
@@ -229,7 +230,7 @@ def _cleared(
     made, shares = score_at(frame, rows, np.array(point.values), point.nodes)
     numbers = numbers_of(frame.size)
     refuse(point_findings(shares, moments, units, numbers, policy))
-    return made, rows.n_rows
+    return in_told_digits(made) if policy.enabled else made, rows.n_rows
 
 
 def digest_of(point: Point) -> str:

@@ -142,7 +142,7 @@ def test_a_preview_says_how_much_may_be_asked_afterwards(tmp_path):
     more = ("site", "preview", path, "--study", tmp_path / "more.toml")
     shown = json.loads(fedglmm(*more, "--json").out)
     told = len(shown["statistics"])
-    allowed = (400 * 3 // 2 - told) // 15
+    allowed = (400 * 3 // 5 - told) // 15
 
     assert shown["further"] == {
         "rounds": 1000, "numbers": 15, "allowed": allowed, "answered": 0,
