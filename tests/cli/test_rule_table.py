@@ -150,6 +150,6 @@ def test_a_preview_says_how_much_may_be_asked_afterwards(tmp_path):
     text = " ".join(fedglmm(*more).out.split())
     assert "up to 1000 likelihoods of 15 numbers each" in text
     assert f"by values_per_number {allowed} of them are answered" in text
-    assert "WARNING a few of them tell how many rows have each whole number" in text
+    assert "WARNING many of them may tell how many rows have each whole number" in text
     once = fedglmm("site", "preview", path, "--study", drafted, "--json").out
     assert json.loads(once)["further"] is None
