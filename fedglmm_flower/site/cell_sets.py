@@ -55,7 +55,8 @@ class CellSets:
     prints : array of shape (sets,)
         Equal for equal sets, and for others but once in 2**32.
     least : array of shape (sets,)
-        Fewest that the sums of each set may tell of by a difference.
+        Fewest that the sums of each set may tell of by a difference; 0 for a set that
+        is not compared.
     """
 
     places: IntArray
@@ -107,8 +108,11 @@ def cell_sets(
             at = at[_first(labels * (int(own.max()) + 2) + own + 1)]
         counted = np.bincount(at, minlength=size * _GROUPS)
         groups.append(counted.reshape(size, _GROUPS))
-    each = (np.concatenate(x) for x in (groups, prints, needed))
-    return CellSets(rows.places, divided, *each)
+    counts, marks, fewest = (np.concatenate(x) for x in (groups, prints, needed))
+    # So small a set is no cell that a gate lets out, but a rare value of a number, and
+    # two of these are no copies of one another.
+    fewest[counts.sum(axis=1) < least] = 0
+    return CellSets(rows.places, divided, counts, marks, fewest)
 
 
 def _first(keys: IntArray) -> IntArray:

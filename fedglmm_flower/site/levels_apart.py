@@ -35,7 +35,13 @@ def own_levels_apart(rows: RowSets, least: int) -> ColumnsApart | None:
     others = [("a factor", codes) for codes in rows.codes] + list(numbers.items())
     close = []
     for (name, one), (other, two) in product(numbers.items(), others):
+        if other == name:
+            continue
         for i, j in product(np.unique(one), np.unique(two)):
+            # Two rare values have few rows each and are no copies of one another.
+            shared = np.flatnonzero((one == i) & (two == j))
+            if rows.counted(rows.places[shared]) < least:
+                continue
             apart = np.flatnonzero((one == i) != (two == j))
             count = rows.counted(rows.places[apart])
             if 0 < count < least:

@@ -97,6 +97,8 @@ def _unmerged(
     enough = _enough(rows, needed, len(single))
     for level in np.flatnonzero(chosen.any(axis=0) & (apart > 0) & (apart < enough)):
         mine = single == level + 1
+        if rows.counted(np.flatnonzero(mine)) < needed:
+            continue  # a rare value of a number
         count = rows.counted(np.flatnonzero(chosen[merged, level] != mine))
         if count < needed:
             yield Apart(count, needed)

@@ -254,3 +254,19 @@ def test_a_level_and_a_number_of_two_values_are_compared(
     within = f"in {few} rows, of all or of a cell|rows in a cell of ward"
     with pytest.raises(DisclosureError, match=within):
         release(both, FrameSource(frame), Policy(), site="north")
+
+
+@pytest.mark.parametrize("seed", [0, 5, 7])
+def test_rare_values_of_a_count_are_no_copies_of_one_another(seed, tmp_path):
+    """A model and the next one, of a response of few values: ordinary questions."""
+    rng = np.random.default_rng(seed)
+    frame = patients(600, seed=seed)
+    frame = frame.assign(count=rng.poisson(1.2, 600).astype(float))
+    assert 0 < frame["count"].value_counts().min() < 5
+    memory = SiteMemory(tmp_path)
+    for formula in ("count ~ age + female", "count ~ age + female + cost"):
+        for order in (1, 2):
+            study = ask(formula, "poisson", order=order)
+            source = FrameSource(frame)
+            made = release(study, source, Policy(), site="north", memory=memory)
+            assert made.order == order
