@@ -46,9 +46,9 @@ def smallest_difference(rows: RowSets, before: RowSets, least: int) -> Apart | N
 
     Examples
     --------
-    >>> a, b = (RowSets(np.array(at)) for at in ([0, 1, 2], [0, 2, 3]))
+    >>> a, b = (RowSets(np.arange(at, at + 10)) for at in (0, 2))
     >>> smallest_difference(a, b, 5), smallest_difference(a, a, 5)
-    (Apart(count=2, needed=5), None)
+    (Apart(count=4, needed=5), None)
     """
     ours, theirs = (cell_sets(one, rows.owners, least) for one in (rows, before))
     found = [closest(ours, theirs, rows.counted)]
