@@ -6,8 +6,10 @@ Shortened by the longest that it could be, a record is one of a weighted table, 
 weights that follow from its columns alone; where the model holds, estimates are not
 moved by such weights.
 
-What holds the response and what does not are shortened each by itself, so that an
-unusual record keeps its residual where only its squares are long.
+At an anchor, what holds the response and what does not are shortened each by itself, so
+that an unusual record keeps its residual where only its squares are long.  Without one,
+moments of the columns must be those of the records whose responses are summed: one
+factor shortens both.
 """
 
 from dataclasses import dataclass, replace
@@ -71,11 +73,15 @@ class Clipping:
             if self.reach is None:
                 return terms
             longest = self.longest(rows, counted)
-            for part, length, most in zip(
-                (self.response, ~self.response), longest, self.reach, strict=True
-            ):
-                # A term that is no number leaves the record to the guard.
-                terms[part] *= np.where(length > most, most / length, 1.0)
+            # A term that is no number leaves the record to the guard.
+            if self.features.anchor is None:
+                most, length = (
+                    np.sqrt(a * a + b * b) for a, b in (self.reach, longest)
+                )
+                return np.asarray(terms * np.where(length > most, most / length, 1.0))
+            both = (self.response, ~self.response)
+            for part, length, reach in zip(both, longest, self.reach, strict=True):
+                terms[part] *= np.where(length > reach, reach / length, 1.0)
             return terms
 
     def longest(

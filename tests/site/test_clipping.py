@@ -69,6 +69,10 @@ def test_what_a_record_is_scaled_by_does_not_tell_its_response(release_set):
 
     np.testing.assert_allclose(scales[0][told], scales[1][told], rtol=1e-12)
     assert (scales[1][told] < 0.9).any()
+    # Moments of the columns are those of the records whose responses are summed, where
+    # nothing else tells of them.
+    least, most = (f(scales[1], axis=0) for f in (np.nanmin, np.nanmax))
+    assert np.allclose(least, most) == (release_set == "canonical")
 
 
 def test_a_record_reaches_as_far_as_the_norm_and_no_further():
