@@ -196,7 +196,7 @@ class SiteMemory:
 
     def elsewhere(self, study: str) -> int:
         """Numbers that were told in answers to other studies."""
-        if not self.path.exists():
+        if not is_file(self.path):
             return 0
         with self._open() as base:
             return _told(base) - _told(base, study)

@@ -27,11 +27,11 @@ OTHER = ask("died ~ age + cost + (1 | hospital)", "binomial", order=1, rounds=9)
 @pytest.fixture
 def hospital(tmp_path):
     """One site: its memory, and what it says of the one round and at a point."""
-    frozen = SiteMemory(tmp_path / "snapshots")
+    memory = SiteMemory(tmp_path / "snapshots")
 
     def released(study, table, policy):
         source = FrameSource(table)
-        return release(study, source, policy, site="north", memory=frozen)
+        return release(study, source, policy, site="north", memory=memory)
 
     def scored(study, table, policy, part="all"):
         # All linear predictors are equal here.
@@ -43,7 +43,7 @@ def hospital(tmp_path):
             Point(1, 1, nowhere, part),
             site="north",
             asked=SiteMemory(tmp_path / "points"),
-            memory=frozen,
+            memory=memory,
         )
 
     return released, scored

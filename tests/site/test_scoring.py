@@ -166,8 +166,8 @@ def test_refusals_are_no_oracle(answer):
 
 def test_later_rounds_come_from_the_same_rows(answer, rows, tmp_path):
     """A table that changed between two points would tell who was added."""
-    frozen = SiteMemory(tmp_path / "snapshots")
-    answer(memory=frozen)
+    memory = SiteMemory(tmp_path / "snapshots")
+    answer(memory=memory)
 
     with pytest.raises(SnapshotError):
-        answer(table=rows.head(199), memory=frozen)
+        answer(table=rows.head(199), memory=memory)

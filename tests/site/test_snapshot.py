@@ -121,35 +121,35 @@ def test_a_cluster_column_counts(table):
 
 
 @pytest.fixture
-def frozen(tmp_path):
+def memory(tmp_path):
     """A site's record, before any study."""
     return SiteMemory(tmp_path / "snapshots")
 
 
-def test_a_study_is_answered_from_one_table_alone(table, frozen):
+def test_a_study_is_answered_from_one_table_alone(table, memory):
     """Until it is another study, which the officer has to approve."""
     study, other = STUDIES["logit"], STUDIES["gaussian"]
     changed = table.assign(died=[1 - table["died"][0], *table["died"][1:]])
 
-    first = release(study, FrameSource(table), LENIENT, site="north", memory=frozen)
-    again = release(study, FrameSource(table), LENIENT, site="north", memory=frozen)
+    first = release(study, FrameSource(table), LENIENT, site="north", memory=memory)
+    again = release(study, FrameSource(table), LENIENT, site="north", memory=memory)
     with pytest.raises(SnapshotError, match="restore the table") as caught:
-        release(study, FrameSource(changed), LENIENT, site="north", memory=frozen)
-    release(other, FrameSource(changed), LENIENT, site="north", memory=frozen)
+        release(study, FrameSource(changed), LENIENT, site="north", memory=memory)
+    release(other, FrameSource(changed), LENIENT, site="north", memory=memory)
 
     assert first.clusters == again.clusters
     assert caught.value.code == "data-changed"
-    assert frozen.snapshot_of(study.digest) == snapshot_of(
-        table, study, key=frozen.key()
+    assert memory.snapshot_of(study.digest) == snapshot_of(
+        table, study, key=memory.key()
     )
 
 
-def test_what_the_gate_refuses_freezes_nothing(table, frozen):
+def test_what_the_gate_refuses_freezes_nothing(table, memory):
     """Nothing has left: the table may still be corrected."""
     strict = Policy(min_rows=10_000)
     with pytest.raises(Exception, match="rows"):
         release(
-            STUDIES["logit"], FrameSource(table), strict, site="north", memory=frozen
+            STUDIES["logit"], FrameSource(table), strict, site="north", memory=memory
         )
 
-    assert frozen.snapshot_of(STUDIES["logit"].digest) is None
+    assert memory.snapshot_of(STUDIES["logit"].digest) is None

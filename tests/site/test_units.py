@@ -246,14 +246,14 @@ def test_many_rows_of_one_patient_are_one_by_subtraction(tmp_path):
     frame.loc[:5, "died"] = 1
     other = replace(STUDY, formula="died ~ age + cost + (1 | hospital)")
     for policy, refused in ((ROWS, False), (UNITS, True)):
-        frozen = SiteMemory(tmp_path / str(refused))
+        memory = SiteMemory(tmp_path / str(refused))
         source = FrameSource(frame)
-        answer(STUDY, source, policy, site="north", memory=frozen)
+        answer(STUDY, source, policy, site="north", memory=memory)
         if not refused:
-            answer(other, source, policy, site="north", memory=frozen)
+            answer(other, source, policy, site="north", memory=memory)
             continue
         with pytest.raises(DisclosureError, match="differencing"):
-            answer(other, source, policy, site="north", memory=frozen)
+            answer(other, source, policy, site="north", memory=memory)
 
 
 def test_a_likelihood_is_judged_by_units(tmp_path):
